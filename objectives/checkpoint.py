@@ -1,0 +1,117 @@
+"""A trial's checkpoint on disk: adapter, optimizer moments and stream cursor. No pickles.
+
+A checkpoint is a folder `step-NNNNNNN` that appears by one rename, so it is whole or absent.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from objectives.mixture import Cursor
+from objectives.objective import Schedule
+from search.errors import WorkerFailed
+
+
+@dataclass(slots=True)
+class State:
+    """Everything of a trial but its tensors."""
+
+    recipe: dict[str, Any]
+    step: int = 0
+    tokens: int = 0
+    cursor: Cursor = field(default_factory=Cursor)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    decaying: Schedule | None = None
+    """The schedule, once its decay has begun: it can no longer change."""
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a trial's folder, if there is one."""
+    found = sorted(folder.glob("step-*[0-9]"))
+    return found[-1] if found else None
+
+
+def save(
+    folder: Path, state: State, adapter: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Write a checkpoint and drop older ones.
+
+    Args:
+        folder: the trial's folder.
+        state: the trial's state.
+        adapter: trainable tensors by name.
+        optimizer: its parameters in the order of `adapter`.
+    """
+    target = folder / f"step-{state.step:07d}"
+    part = folder / f"{target.name}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    save_file(
+        {n: t.detach().cpu().contiguous() for n, t in adapter.items()}, part / "adapter.safetensors"
+    )
+    moments: dict[str, torch.Tensor] = {}
+    for name, tensor in adapter.items():
+        for key, value in optimizer.state.get(tensor, {}).items():
+            moments[f"{key}/{name}"] = value.detach().cpu().contiguous()
+    if moments:
+        save_file(moments, part / "optimizer.safetensors")
+    (part / "state.json").write_text(json.dumps(asdict(state)) + "\n", encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    part.replace(target)
+    for old in folder.glob("step-*"):
+        if old != target:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def read_state(checkpoint: Path) -> State:
+    """The state in a checkpoint folder.
+
+    Raises:
+        WorkerFailed: it is damaged.
+    """
+    try:
+        fields = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        fields["cursor"] = Cursor(**fields["cursor"])
+        fields["curve"] = [(int(tokens), float(loss)) for tokens, loss in fields["curve"]]
+        if fields["decaying"]:
+            fields["decaying"] = Schedule(**fields["decaying"])
+        return State(**fields)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise WorkerFailed(f"the checkpoint {checkpoint} is damaged ({error})") from None
+
+
+def load_tensors(
+    checkpoint: Path, adapter: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
+) -> None:
+    """Fill the adapter and the optimizer from a checkpoint.
+
+    Raises:
+        WorkerFailed: a file is damaged or holds other tensors.
+    """
+    try:
+        weights = load_file(checkpoint / "adapter.safetensors")
+        moments_file = checkpoint / "optimizer.safetensors"
+        moments = load_file(moments_file) if moments_file.exists() else {}
+        with torch.no_grad():
+            for name, tensor in adapter.items():
+                tensor.copy_(weights[name])
+    except Exception as error:  # noqa: BLE001  # safetensors has its own error class per failure
+        raise WorkerFailed(f"the checkpoint {checkpoint} is damaged ({error})") from None
+    for name, tensor in adapter.items():
+        own = {
+            key.partition("/")[0]: value
+            for key, value in moments.items()
+            if key.partition("/")[2] == name
+        }
+        # AdamW keeps its step count on the CPU unless it is fused; its moments with the weights.
+        optimizer.state[tensor] = {
+            key: value.clone() if key == "step" else value.to(tensor.device)
+            for key, value in own.items()
+        }

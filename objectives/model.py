@@ -1,0 +1,84 @@
+"""The resident base model: forward passes that compute the head only where there is a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from objectives.mixture import Sample
+from objectives.packing import IGNORED, Batch, collate
+from objectives.quantize import Device
+
+
+def attention_modules(model: torch.nn.Module) -> list[str]:
+    """Last names of the linear layers inside attention blocks, such as q_proj or c_attn.
+
+    Raises:
+        ValueError: the model names no module `attn` or `attention`.
+    """
+    found = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if type(module).__name__.startswith(("Linear", "Conv1D"))
+        and any("attn" in part or "attention" in part for part in name.split(".")[:-1])
+    }
+    if not found:
+        raise ValueError("the model has no linear layer inside a module named attn or attention")
+    return sorted(found)
+
+
+def answer_logits(model: Any, batch: Batch, *, whole: bool = False) -> torch.Tensor:
+    """Logits where there is a label: float32 [L, V], in row-major order of `batch.labels`.
+
+    Args:
+        model: a causal language model of transformers.
+        batch: rows on the model's device.
+        whole: run the model's own head over every position (for models that scale their logits).
+    """
+    inputs: dict[str, Any] = {"input_ids": batch.ids, "use_cache": False}
+    if batch.mask is not None:
+        inputs |= {"attention_mask": batch.mask, "position_ids": batch.positions}
+    chosen = batch.labels != IGNORED
+    if whole:
+        logits: torch.Tensor = model(**inputs).logits[chosen]
+        return logits.float()
+    hidden = model.get_decoder()(**inputs).last_hidden_state
+    head: torch.Tensor = model.get_output_embeddings()(hidden[chosen])
+    return head.float()
+
+
+def needs_whole_head(model: Any, samples: Sequence[Sample], device: Device) -> bool:
+    """Whether head(decoder(x)) differs from the model's own logits (soft caps, logit scales)."""
+    batch = collate(samples, [[0]], packed=False).to(device.torch_device)
+    with torch.no_grad():
+        own = answer_logits(model, batch, whole=True)
+        ours = answer_logits(model, batch)
+    return not torch.allclose(own, ours, rtol=1e-3, atol=1e-3)
+
+
+def packing_isolates(model: Any, samples: Sequence[Sample], device: Device) -> tuple[bool, str]:
+    """Compare samples alone with the same samples in one pack; returns (same, reason).
+
+    A model whose layers ignore the mask lets samples see each other without any error; then
+    packing must leave the search space.
+    """
+    tolerance = 2e-3 if device.torch_device.type == "cpu" else 0.1
+    together = collate(samples, [list(range(len(samples)))], packed=True).to(device.torch_device)
+    worst = 0.0
+    with torch.no_grad():
+        try:
+            packed = answer_logits(model, together, whole=True)
+        except (RuntimeError, ValueError, TypeError) as error:
+            return False, f"packing left out: the model takes no block mask ({error})"
+        owners = together.owner[together.labels != IGNORED]
+        for index in range(len(samples)):
+            alone = collate(samples, [[index]], packed=False).to(device.torch_device)
+            logits = answer_logits(model, alone, whole=True)
+            gap = (logits.log_softmax(-1) - packed[owners == index].log_softmax(-1)).exp().sub(1)
+            likely = logits.softmax(-1) > 1e-3
+            worst = max(worst, float(gap[likely].abs().max()))
+    if worst <= tolerance:
+        return True, f"packing checked: probabilities in a pack are within {worst:.0e} of alone"
+    return False, f"packing left out: probabilities change by {worst:.0e} inside a pack"

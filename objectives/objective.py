@@ -1,0 +1,156 @@
+"""The seam between the search and what trains: the Objective protocol and what it returns.
+
+Plain values only, so that they travel as JSON between the parent and the GPU process, and no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from spaces import Quantization, Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """Learning rate over integer optimizer steps: linear warm-up, constant, linear decay to 0.
+
+    Without a decay (the search's trials) the rate stays constant after the warm-up, so a trial's
+    checkpoint is exactly a prefix of every longer run of the same recipe.
+    """
+
+    warmup_steps: int
+    decay_start: int | None = None
+    total_steps: int | None = None
+
+    def factor(self, step: int) -> float:
+        """Multiple of the peak rate at `step` (0-based), in [0, 1]."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        if self.decay_start is None or self.total_steps is None or step < self.decay_start:
+            return 1.0
+        left = self.total_steps - step
+        return max(0.0, left / (self.total_steps - self.decay_start + 1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loaded:
+    """What the objective found when it loaded the base model."""
+
+    device: str
+    reasons: list[str]
+    """One line per automatic decision."""
+    removed: dict[Quantization, str]
+    """Quantization kinds that this device cannot do -> reason."""
+    packing: bool
+    """Whether packed samples are isolated from each other on this model and device."""
+    parameters: int
+    base: dict[str, str]
+    """Identity of the base: id, revision or hash, where it came from."""
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a segment of training did."""
+
+    step: int
+    """Optimizer steps the trial has now taken in all."""
+    tokens: int
+    """Non-padding tokens trained on in all."""
+    loss: float
+    """Mean training loss per labelled token over the segment's last quarter."""
+    seconds: float
+    """Seconds of this segment."""
+    new_tokens: int
+    """Tokens of this segment."""
+    step_s: float
+    """Median seconds of an optimizer step in this segment, 0 if it took none."""
+    schedule: Schedule
+    """The schedule as carried out: a deadline can bring the decay forward."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Realised share of labelled tokens per source."""
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    """(tokens, training loss) along the whole trial."""
+    peak_memory_gib: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskScore:
+    """Outcome of one task, item by item, in the order of the items file."""
+
+    correct: list[bool]
+    losses: list[float]
+    """Mean negative log-likelihood per answer token, in nats."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of items answered exactly."""
+        return sum(self.correct) / len(self.correct)
+
+    @property
+    def loss(self) -> float:
+        """Mean of the items' losses."""
+        return sum(self.losses) / len(self.losses)
+
+
+Scores = dict[str, TaskScore]
+"""Task name -> outcome."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """A sign of life in the middle of long work."""
+
+    phase: str
+    done: float
+    """Share done, in [0, 1]."""
+    tokens: int = 0
+    loss: float | None = None
+    tokens_per_s: float | None = None
+    note: str = ""
+
+
+Listener = Callable[[Progress], None]
+
+
+class Objective(Protocol):
+    """Trains and scores recipes. One call at a time; each may raise WorkerFailed or a subclass."""
+
+    def load(self, listener: Listener) -> Loaded:
+        """Load the base model; called once, first."""
+
+    def train(
+        self,
+        trial: str,
+        recipe: Recipe,
+        schedule: Schedule,
+        until_step: int,
+        deadline_s: float | None,
+        listener: Listener,
+    ) -> Trained:
+        """Go on training `trial` (from its checkpoint, if it has one) up to `until_step`.
+
+        With `deadline_s` (seconds from now), the segment ends before it: the schedule's decay is
+        brought forward if it has one, else training stops early.
+        """
+
+    def evaluate(self, trial: str | None, items: str, listener: Listener, *, exact: bool) -> Scores:
+        """Score `trial` (None: the base model) on an items file: search, final or heldout.
+
+        With `exact`, in the base model's stored precision; else in the device's fastest.
+        """
+
+    def fork(self, trial: str, name: str) -> None:
+        """Let `name` start from a copy of `trial`'s checkpoint, unless it has one of its own."""
+
+    def discard(self, trial: str) -> None:
+        """Delete a trial's checkpoint."""
+
+    def export(self, trial: str, folder: Path) -> None:
+        """Write `adapter/` (PEFT) and `data/train.jsonl` (the rows trained on, in order)."""
+
+    def close(self) -> None:
+        """Release everything; may be called twice."""

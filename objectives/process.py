@@ -1,0 +1,254 @@
+"""The GPU process: `python -m objectives.process`, driven over stdin and stdout (objectives.wire).
+
+It keeps the base model resident and swaps adapters. It never writes outside the run folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import warnings
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from objectives.objective import Loaded, Progress, Schedule
+from objectives.wire import error_kind, plain, plain_scores
+from search.errors import OutOfMemory, RecipeSearchError, WorkerFailed
+from spaces import Quantization, Recipe
+
+REPORTED = ("torch", "transformers", "peft", "optuna", "safetensors", "reasoning-gym")
+
+
+class Process:
+    """State of the GPU process; one method per operation of the protocol."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._stop = threading.Event()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one line to the parent."""
+        self._out.write(json.dumps(message) + "\n")
+        self._out.flush()
+
+    def listen(self, progress: Progress) -> None:
+        """Pass a sign of life on to the parent."""
+        self.send({"event": "progress"} | plain(progress))
+
+    def stop(self) -> None:
+        """Ask the operation under way to end."""
+        self._stop.set()
+
+    def handle(self, request: dict[str, Any]) -> None:
+        """Carry one operation out and answer it."""
+        self._stop.clear()
+        try:
+            result = getattr(self, "op_" + request.pop("op"))(**request)
+            self.send({"event": "done", "result": result})
+        except RecipeSearchError as error:
+            self.send({"event": "error", "kind": error_kind(error), "message": str(error)})
+        except Exception as error:  # noqa: BLE001  # the parent decides what a failure means
+            import traceback  # noqa: PLC0415  # only here
+
+            traceback.print_exc()
+            failure = self._classify(error)
+            self.send({"event": "error", "kind": error_kind(failure), "message": str(failure)})
+
+    def _classify(self, error: Exception) -> RecipeSearchError:
+        import torch  # noqa: PLC0415  # loaded long ago, unless loading it failed
+
+        text = f"{type(error).__name__}: {error}".split("\n")[0][:300]
+        full = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+        if full or "can't allocate memory" in text:
+            if hasattr(self, "trainer"):
+                self.trainer.forget()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            return OutOfMemory(text)
+        return WorkerFailed(text)
+
+    def op_load(
+        self,
+        model: str,
+        run_dir: str,
+        seed: int,
+        max_length: int,
+        memory_gib: float | None,
+        shuffle: bool,
+        trust_remote_code: bool,
+    ) -> dict[str, Any]:
+        """Load tokenizer, data and base model; check head and packing on this device."""
+        self._say(0.05, "starting torch")
+        import torch  # noqa: PLC0415  # after the first sign of life
+        import transformers  # noqa: PLC0415  # likewise
+
+        from objectives import base, quantize, text, train  # noqa: PLC0415  # they import torch
+        from objectives import model as models  # noqa: PLC0415  # likewise
+        from objectives.rows import iterate_jsonl  # noqa: PLC0415  # likewise
+
+        transformers.logging.set_verbosity_error()
+        transformers.logging.disable_progress_bar()
+        device = quantize.find_device()
+        if device.torch_device.type == "cpu":
+            torch.use_deterministic_algorithms(mode=True)
+        elif memory_gib:
+            total = torch.cuda.get_device_properties(0).total_memory / 2**30
+            torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gib / total))
+        self._say(0.2, f"resolving {model}")
+        found = base.resolve(model, lambda line: self._say(0.3, line))
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            found.path, trust_remote_code=trust_remote_code
+        )
+        text.check_template(tokenizer, model)
+        self._say(0.5, "tokenising")
+        self.run_dir = Path(run_dir)
+        data = self.run_dir / "data"
+        sources, reasons = {}, [device.reason]
+        for file in sorted((data / "sources").glob("*.jsonl")):
+            kept, dropped = text.to_samples(iterate_jsonl(file), tokenizer, file.stem, max_length)
+            sources[file.stem] = kept
+            if dropped:
+                reasons.append(f"{file.stem}: {dropped} rows over {max_length} tokens dropped")
+            if not kept:
+                from search.errors import BadInput  # noqa: PLC0415
+
+                raise BadInput(f"source {file.stem}: every row is over {max_length} tokens")
+        self.items = {
+            file.stem: [
+                text.item_sample(item, tokenizer, number)
+                for number, item in enumerate(iterate_jsonl(file))
+            ]
+            for file in sorted((data / "items").glob("*.jsonl"))
+        }
+        self._say(0.7, "loading the base model")
+        self.device = device
+        self.trainer = train.Trainer(
+            found,
+            device,
+            sources,
+            self.run_dir / "trials",
+            seed,
+            shuffle=shuffle,
+            trust_remote_code=trust_remote_code,
+        )
+        resident = self.trainer.base_model(Quantization.BF16)
+        probe = [rows[0] for rows in sources.values()][:3]
+        probe += next(iter(sources.values()))[1:3]
+        self.trainer.whole_head = models.needs_whole_head(resident, probe, device)
+        packing, why = models.packing_isolates(resident, probe, device)
+        reasons.append(why)
+        if self.trainer.whole_head:
+            reasons.append("the head runs over whole rows: this model scales its logits")
+        loaded = Loaded(
+            device=device.name,
+            reasons=reasons,
+            removed=device.removed,
+            packing=packing,
+            parameters=sum(p.numel() for p in resident.parameters()),
+            base={"id": found.id, "revision": found.revision, "origin": found.origin},
+            versions={"python": sys.version.split()[0]}
+            | {name: metadata.version(name) for name in REPORTED},
+        )
+        return plain(loaded)
+
+    def op_train(
+        self,
+        trial: str,
+        recipe: dict[str, Any],
+        schedule: dict[str, Any],
+        until_step: int,
+        deadline_s: float | None,
+    ) -> dict[str, Any]:
+        """Train a segment."""
+        try:
+            done = self.trainer.train(
+                trial,
+                Recipe.from_dict(recipe),
+                Schedule(**schedule),
+                until_step,
+                deadline_s,
+                self.listen,
+                self._stop.is_set,
+            )
+        except BaseException:
+            self.trainer.forget()  # what is in memory is no longer what is on disk
+            raise
+        return plain(done)
+
+    def op_evaluate(self, trial: str | None, items: str, exact: bool) -> dict[str, Any]:
+        """Score a trial, or the base model, on an items file."""
+        from objectives.evaluate import score  # noqa: PLC0415  # it imports torch
+
+        if trial is None:
+            model = self.trainer.base_model(Quantization.BF16)
+        else:
+            model = self.trainer.trial_model(trial).get_base_model()
+        scores = score(
+            model,
+            self.items[items],
+            self.device,
+            self.listen,
+            exact=exact,
+            whole_head=self.trainer.whole_head,
+        )
+        return plain_scores(scores)
+
+    def op_fork(self, trial: str, name: str) -> None:
+        """Copy a trial's checkpoint."""
+        self.trainer.fork(trial, name)
+
+    def op_discard(self, trial: str) -> None:
+        """Delete a trial's checkpoint."""
+        self.trainer.discard(trial)
+
+    def op_export(self, trial: str, folder: str) -> None:
+        """Write a trial's adapter and the rows it was trained on, in order."""
+        from objectives.rows import iterate_jsonl, write_jsonl  # noqa: PLC0415  # light
+
+        target = Path(folder)
+        self.trainer.export(trial, target / "adapter")
+        rows = {
+            file.stem: list(iterate_jsonl(file))
+            for file in (self.run_dir / "data" / "sources").glob("*.jsonl")
+        }
+        write_jsonl(
+            target / "data" / "train.jsonl",
+            (rows[s.source][s.row] | {"source": s.source} for s in self.trainer.history(trial)),
+        )
+
+    def _say(self, done: float, note: str) -> None:
+        self.listen(Progress(phase="load", done=done, note=note))
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    # The protocol owns the real stdout: whatever a library prints goes to stderr, the log.
+    wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.simplefilter("ignore", FutureWarning)  # libraries warning each other
+    process = Process(wire)
+    requests: queue.Queue[dict[str, Any]] = queue.Queue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            request = json.loads(line)
+            if request["op"] == "stop":
+                process.stop()
+            else:
+                requests.put(request)
+        os._exit(0)  # the parent is gone, or done with us
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        process.handle(requests.get())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""An objective computed from formulas, in simulated time: whole searches in milliseconds.
+
+It ships in the package: tests and benchmarks drive the real search loop with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, TaskScore, Trained
+from objectives.rows import write_jsonl
+from search.budget import SimulatedClock
+from search.errors import WorkerFailed
+from spaces import Quantization, Recipe, Targets
+
+
+class CurveObjective:
+    """Learning curves with the shape of real ones: a power law whose floor and pace depend on the
+    recipe, a rate too high diverging late, cost depending on rank, targets and quantization.
+
+    Outcomes are a pure function of (recipe, tokens, item): a resumed run sees the same.
+    """
+
+    def __init__(
+        self,
+        clock: SimulatedClock,
+        *,
+        tasks: tuple[str, ...] = ("alpha", "beta"),
+        heldout: tuple[str, ...] = ("gamma",),
+        search_items: int = 100,
+        tokens_per_s: float = 5000.0,
+        best_rate: float = 4e-4,
+        fail: Callable[[str, int], None] | None = None,
+    ) -> None:
+        """Set the scene.
+
+        Args:
+            clock: advanced by what each call would take.
+            tasks: search tasks.
+            heldout: held-out tasks.
+            search_items: items per task.
+            tokens_per_s: speed of the cheapest recipe.
+            best_rate: learning rate at which the floor is lowest.
+            fail: called with (trial, step) before each segment; may raise a WorkerFailed.
+        """
+        self.clock = clock
+        self.log: list[tuple[str, str, int]] = []
+        """(operation, trial, step) of everything that was asked for."""
+        self._tasks = {"search": tasks, "final": tasks, "heldout": heldout}
+        self._items = search_items
+        self._speed = tokens_per_s
+        self._best_rate = best_rate
+        self._fail = fail
+        self.state: dict[str, tuple[Recipe, int, list[tuple[int, float]]]] = {}
+
+    def load(self, listener: Listener) -> Loaded:
+        """A minute of loading."""
+        self.clock.advance(60)
+        listener(Progress(phase="load", done=1.0))
+        return Loaded(
+            device="simulated GPU",
+            reasons=["simulated"],
+            removed={},
+            packing=True,
+            parameters=7_000_000_000,
+            base={"id": "simulated", "revision": "0", "origin": "formulas"},
+            versions={},
+        )
+
+    def loss(self, recipe: Recipe, tokens: int) -> float:
+        """Answer loss after `tokens`, in nats."""
+        off = math.log(recipe.learning_rate / self._best_rate)
+        pace = 4e5 * math.exp(-0.5 * off) * (1.0 if recipe.targets is Targets.ALL_LINEAR else 1.4)
+        floor = 0.35 + 0.05 * off**2 + 0.25 * max(0.0, off) ** 2 + 0.3 / recipe.rank
+        share = max(recipe.mixture.values())
+        return float(floor + 0.2 * (share - 0.5) ** 2 + 2.5 * (1 + tokens / pace) ** -0.7)
+
+    def speed(self, recipe: Recipe) -> float:
+        """Tokens per second of a recipe."""
+        slow = {Quantization.BF16: 1.0, Quantization.INT8: 1.5, Quantization.NF4: 1.2}
+        targets = 1.0 if recipe.targets is Targets.ATTENTION else 1.15
+        packing = 1.0 if recipe.packing else 1.8
+        return self._speed / (
+            slow[recipe.quantization] * targets * packing * (1 + recipe.rank / 2000)
+        )
+
+    def train(
+        self,
+        trial: str,
+        recipe: Recipe,
+        schedule: Schedule,
+        until_step: int,
+        deadline_s: float | None,
+        listener: Listener,
+    ) -> Trained:
+        """Advance the clock by what the segment takes, cut off at the deadline."""
+        _, step, curve = self.state.get(trial, (recipe, 0, []))
+        if self._fail is not None:
+            self._fail(trial, step)
+        target = schedule.total_steps or until_step
+        step_s = recipe.tokens_per_step / self.speed(recipe)
+        steps = max(0, target - step)
+        if deadline_s is not None:
+            steps = max(0, min(steps, int(deadline_s / step_s)))
+        if schedule.total_steps is not None and step + steps < schedule.total_steps:
+            decay = schedule.total_steps - (schedule.decay_start or schedule.total_steps)
+            end = step + steps
+            schedule = replace(schedule, decay_start=max(step, end - decay), total_steps=end)
+        self.clock.advance(steps * step_s)
+        done = step + steps
+        tokens = done * recipe.tokens_per_step
+        loss = self.loss(recipe, tokens)
+        curve = [*curve, (tokens, loss)]
+        self.state[trial] = (recipe, done, curve)
+        self.log.append(("train", trial, done))
+        listener(Progress(phase="train", done=1.0, tokens=tokens, loss=loss))
+        return Trained(
+            step=done,
+            tokens=tokens,
+            loss=loss,
+            seconds=steps * step_s,
+            new_tokens=steps * recipe.tokens_per_step,
+            step_s=step_s,
+            schedule=schedule,
+            shares=dict(recipe.mixture),
+            curve=curve,
+            peak_memory_gib=10 + recipe.rank / 64,
+        )
+
+    def evaluate(
+        self,
+        trial: str | None,
+        items: str,
+        listener: Listener,
+        *,
+        exact: bool,  # noqa: ARG002  # formulas have one precision
+    ) -> Scores:
+        """Items with fixed difficulties: the same item is easy or hard for every recipe."""
+        self.clock.advance(0.05 * self._items * len(self._tasks[items]))
+        loss = 4.0
+        if trial is not None:
+            if trial not in self.state:
+                raise WorkerFailed(f"the trial {trial} has no checkpoint")
+            recipe, step, _ = self.state[trial]
+            loss = self.loss(recipe, step * recipe.tokens_per_step)
+        self.log.append(("evaluate", trial or "base", 0))
+        listener(Progress(phase="evaluate", done=1.0))
+        found: Scores = {}
+        for task in self._tasks[items]:
+            hardness = [_uniform(items, task, n) for n in range(self._items)]
+            noise = [_uniform(items, task, n, trial, loss) for n in range(self._items)]
+            own = [
+                loss * (0.5 + hard) + 0.1 * (random_part - 0.5)
+                for hard, random_part in zip(hardness, noise, strict=True)
+            ]
+            found[task] = TaskScore(correct=[value < 0.6 for value in own], losses=own)
+        return found
+
+    def fork(self, trial: str, name: str) -> None:
+        """Copy a trial's state."""
+        if name not in self.state:
+            self.state[name] = self.state[trial]
+
+    def discard(self, trial: str) -> None:
+        """Forget a trial."""
+        self.state.pop(trial, None)
+
+    def export(self, trial: str, folder: Path) -> None:  # noqa: ARG002  # all look the same
+        """Write stand-ins for adapter and rows."""
+        self.clock.advance(1)
+        (folder / "adapter").mkdir(parents=True, exist_ok=True)
+        config = folder / "adapter" / "adapter_config.json"
+        config.write_text('{"peft_type": "LORA"}\n', encoding="utf-8")
+        write_jsonl(folder / "data" / "train.jsonl", [])
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _uniform(*parts: object) -> float:
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return random.Random(digest).random()

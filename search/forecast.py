@@ -1,0 +1,133 @@
+"""Forecasts with an uncertainty: what a segment will cost, and how good the final run will be."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from objectives.cpu import cpu_has_bf16
+from spaces import Quantization, Recipe, Targets
+
+UNKNOWN = 1.25
+"""Safety factor on the cost of a kind of recipe that was not measured yet."""
+KNOWN = 1.10
+"""Safety factor on the cost of a kind of recipe that was measured."""
+
+QUANTIZATION_COST = {Quantization.BF16: 1.0, Quantization.INT8: 1.6, Quantization.NF4: 1.25}
+"""Training seconds relative to bf16, before anything is measured (research on 8B models)."""
+ATTENTION_COST = 0.85
+PADDING_COST = 1.35
+
+Shape = tuple[Targets, Quantization, bool, int]
+
+
+def shape(recipe: Recipe) -> Shape:
+    """What decides a recipe's speed: targets, quantization, packing and step size."""
+    return (recipe.targets, recipe.quantization, recipe.packing, recipe.tokens_per_step)
+
+
+def relative_cost(key: Shape) -> float:
+    """Guessed seconds per token relative to a packed bf16 recipe on all layers."""
+    targets, quantization, packing, _ = key
+    cost = QUANTIZATION_COST[quantization]
+    cost *= ATTENTION_COST if targets is Targets.ATTENTION else 1.0
+    return cost * (1.0 if packing else PADDING_COST)
+
+
+@dataclass(slots=True)
+class CostForecast:
+    """Seconds per token and per evaluation, learned from what was measured."""
+
+    token_s: float
+    """Seconds per token of a packed bf16 recipe on all layers, before anything is measured."""
+    evaluation_s: dict[str, float] = field(default_factory=dict)
+    """Seconds of the latest evaluations by items file."""
+    measured: dict[Shape, list[float]] = field(default_factory=dict)
+    """Seconds per token by shape."""
+
+    def learn(self, recipe: Recipe, tokens: int, seconds: float) -> None:
+        """Take in a segment (its first tokens include warming up)."""
+        if tokens > 0 and seconds > 0:
+            self.measured.setdefault(shape(recipe), []).append(seconds / tokens)
+
+    def learn_evaluation(self, items: str, seconds: float) -> None:
+        """Take in an evaluation; the slowest one counts."""
+        self.evaluation_s[items] = max(seconds, self.evaluation_s.get(items, 0.0))
+
+    def per_token(self, recipe: Recipe) -> tuple[float, float]:
+        """(expected, pessimistic) training seconds per token."""
+        if own := self.measured.get(shape(recipe)):
+            expected = statistics.median(own[-5:])
+            return expected, expected * KNOWN
+        ratios = [
+            seconds / relative_cost(key)
+            for key, values in self.measured.items()
+            for seconds in values[-5:]
+        ]
+        unit = statistics.median(ratios) if ratios else self.token_s
+        expected = unit * relative_cost(shape(recipe))
+        return expected, expected * UNKNOWN
+
+    def segment_s(self, recipe: Recipe, tokens: int) -> float:
+        """Pessimistic seconds of training `tokens` and evaluating on the search items."""
+        return tokens * self.per_token(recipe)[1] + KNOWN * self.evaluation_s.get("search", 0.0)
+
+
+def assumed_token_s(parameters: float, *, cuda: bool, cores: int) -> float:
+    """Training seconds per token before anything is measured, on the careful side.
+
+    A frozen base costs 4 FLOPs per parameter and token. Assumed: 55 GFLOP/s per CPU core with
+    bfloat16 units and 35 without (measured on two cores of an EPYC: 62 and 39), 100 TFLOP/s on a
+    GPU, and no more than 25,000 tokens/s.
+    """
+    flops = 1e14 if cuda else (5.5e10 if cpu_has_bf16() else 3.5e10) * max(1, cores)
+    return max(4 * parameters / flops, 1 / 25_000)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccuracyForecast:
+    """Expected accuracy of the final run with a nominal 80 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+
+
+def forecast_accuracy(
+    points: Sequence[tuple[int, float]], tokens: int, items: int
+) -> AccuracyForecast | None:
+    """Extrapolate (tokens, accuracy) points of one trial to `tokens`.
+
+    A straight line through the last two points in (log tokens, logit accuracy), its slope halved,
+    since curves flatten. The interval spans from no further gain to the full slope, widened by the
+    sampling noise of `items` items. One point: no gain is foreseen. No point: None.
+    """
+    if not points:
+        return None
+    last_tokens, last = points[-1]
+    noise = 1.28 * math.sqrt(max(last * (1 - last), 0.25 / items) / items)
+    if len(points) < 2 or points[-2][0] >= last_tokens or tokens <= last_tokens:
+        return AccuracyForecast(
+            accuracy=last, low=max(0.0, last - noise), high=min(1.0, last + noise)
+        )
+    before_tokens, before = points[-2]
+    slope = (_logit(last, items) - _logit(before, items)) / math.log(last_tokens / before_tokens)
+    slope = max(0.0, slope)
+    ahead = math.log(tokens / last_tokens)
+    start = _logit(last, items)
+    return AccuracyForecast(
+        accuracy=_expit(start + slope * ahead / 2),
+        low=max(0.0, last - noise),
+        high=min(1.0, _expit(start + slope * ahead) + noise),
+    )
+
+
+def _logit(accuracy: float, items: int) -> float:
+    smooth = (accuracy * items + 0.5) / (items + 1)
+    return math.log(smooth / (1 - smooth))
+
+
+def _expit(value: float) -> float:
+    return 1 / (1 + math.exp(-value))

@@ -1,0 +1,151 @@
+"""One job from its request to a finished run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from optuna.storages import BaseStorage
+
+from objectives import base, data
+from objectives.objective import Objective
+from search.budget import Clock, Kind, Ledger, RealClock
+from search.errors import BudgetTooSmall
+from search.loop import Job, run_job
+from search.planner import make_plan
+from search.recipe import export_recipe
+from search.report import closing_lines, write_report
+from search.request import Request, build_study, first_costs, parse_memory
+from search.store import RunFolder, Store
+from search.summary import summarise
+from search.view import View, choose_view
+from search.worker import ProcessObjective
+from studies import Study
+
+MakeObjective = Callable[[Study, Path], Objective]
+
+
+def default_out(request: Request, study: Study) -> Path:
+    """Where a run goes that was given no --out."""
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / (request.name or f"{study.name}-{stamp}")
+
+
+def run(
+    request: Request,
+    *,
+    started: float | None = None,
+    quiet: bool = False,
+    clock: Clock | None = None,
+    objective: MakeObjective | None = None,
+    view: View | None = None,
+    storage: BaseStorage | None = None,
+) -> RunFolder:
+    """Run a job to its end, or go on with one.
+
+    Args:
+        request: what to do.
+        started: the clock's reading when the process began; the budget counts from there.
+        quiet: print nothing.
+        clock: the real one, if not given.
+        objective: makes the objective; the GPU process, if not given.
+        view: where to report to; chosen by stdout, if not given.
+        storage: Optuna's storage, for tests; RUN_DIR/study.db, if not given.
+
+    Raises:
+        BadInput: nothing was loaded or lost.
+        BudgetTooSmall: the budget cannot hold the job.
+        Interrupted: stopped by the user; the same request resumes it.
+        WorkerFailed: the training process failed for good.
+    """
+    clock = clock or RealClock()
+    began = clock.now() if started is None else started
+    memory_gib = parse_memory(request.gpu_memory)
+    study = build_study(request)
+    origin = "simulated folder" if objective else base.check(study.model)
+    forecast, costs = first_costs(study, origin)
+    folder = RunFolder(request.out or default_out(request, study))
+    if not (folder.path / "job.json").is_file() and not objective:
+        make_plan(study, request.budget_s, 0.0, costs)  # too small: say so before anything is made
+    existed = folder.open(
+        {
+            "study": study.name,
+            "model": study.model,
+            "budget_s": request.budget_s,
+            "seed": request.seed,
+            "fingerprint": data.fingerprint(study),
+        }
+    )
+    shown = view or choose_view(quiet=quiet)
+    made: Objective | None = None
+    try:
+        if finished(folder):
+            shown.line(f"{folder.path} is finished already; its recipe is in {folder.path}/recipe")
+            return folder
+        ledger = Ledger(folder.ledger, clock, started=began)
+        try:
+            with ledger.span(Kind.SETUP):
+                store = Store(folder, request.name or study.name, storage)
+                shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
+                prepare_data(study, folder, request.seed, shown)
+                made = (
+                    objective(study, folder.path)
+                    if objective
+                    else ProcessObjective(
+                        model=study.model,
+                        run_dir=folder.path,
+                        seed=request.seed,
+                        max_length=max(study.space.max_length),
+                        memory_gib=memory_gib,
+                        trust_remote_code=request.trust_remote_code,
+                    )
+                )
+            job = Job(
+                study=study,
+                budget_s=request.budget_s,
+                seed=request.seed,
+                folder=folder,
+                store=store,
+                ledger=ledger,
+                objective=made,
+                view=shown,
+                forecast=forecast,
+            )
+            run_job(job)
+            job.phase = "export"
+            with ledger.span(Kind.EXPORT):
+                export_recipe(job)
+                write_report(folder, store, summarise(folder, store))
+                made.close()
+        except BudgetTooSmall:
+            shown.line(f"what was found so far is kept in {folder.path}")
+            raise
+        finally:
+            ledger.close()
+        folder.write("summary.json", summarise(folder, store))
+        shown.refresh(job)
+        shown.close()
+        for line in closing_lines(folder.read("summary.json"), folder.path):
+            shown.line(line)
+    finally:
+        shown.close()
+        if made is not None:
+            made.close()
+        folder.release()
+    return folder
+
+
+def finished(folder: RunFolder) -> bool:
+    """Whether the job has exported its recipe."""
+    return folder.has("summary.json")
+
+
+def prepare_data(study: Study, folder: RunFolder, seed: int, view: View) -> None:
+    """Write training rows and items, once per job."""
+    if folder.has("data.json"):
+        return
+    lines, hashes = data.prepare(study, folder.path, seed)
+    folder.write("data.json", {"lines": lines, "sha256": hashes})
+    for line in lines:
+        view.line(line)

@@ -1,0 +1,216 @@
+"""The split of the budget: the final run is reserved first, the rest is search.
+
+Nothing starts unless it fits: a segment is admitted only if now + its forecast + what is reserved
+lies before the deadline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.budget import format_seconds
+from search.errors import BudgetTooSmall
+from search.forecast import KNOWN, CostForecast
+from search.pruning import quota
+from studies import Study
+
+MARGIN_SHARE = 0.01
+"""Share of the budget left free, so that a late step or a slow disk does no harm."""
+MARGIN_S = 4.0
+MOST_MARGIN_S = 120.0
+EXPORT_S = 6.0
+"""Seconds for writing recipe and report."""
+SMALLEST_BRACKET = 4
+FINAL_AT_LEAST = 1.0
+"""The final run goes on for at least as many tokens as the first rung of the search."""
+LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""First rungs come in these multiples of the study's shortest: a coarse grid, so that timing noise
+seldom changes the plan."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs:
+    """Forecast seconds of what a job is made of."""
+
+    load_s: float
+    """Loading, still to come."""
+    token_s: float
+    """Training seconds per token of the default recipe, pessimistic."""
+    search_eval_s: float
+    """One evaluation on the search items."""
+    final_eval_s: float
+    """One evaluation on the final and the held-out items."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a budget is split; all in seconds, in the order in which they are spent."""
+
+    budget_s: float
+    load_s: float
+    """Setting up, loading and the base model's evaluation."""
+    search_s: float
+    """Trials: training and early evaluation."""
+    final_train_s: float
+    final_eval_s: float
+    """Base, default and final recipe on final and held-out items."""
+    export_s: float
+    margin_s: float
+    rungs: tuple[int, ...]
+    """Tokens at which a trial is evaluated, in all since its start."""
+    bracket: int
+    """Trials that start together."""
+    reason: str
+
+    @property
+    def reserve_s(self) -> float:
+        """What the search must leave."""
+        return self.final_train_s + self.final_eval_s + self.export_s + self.margin_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Plan:
+        """The inverse of `to_dict`."""
+        return cls(**{**fields, "rungs": tuple(fields["rungs"])})
+
+    def lines(self) -> list[str]:
+        """The split for people."""
+        parts = {
+            "load": self.load_s,
+            "search": self.search_s,
+            "final run": self.final_train_s,
+            "final evaluation": self.final_eval_s,
+            "export": self.export_s,
+            "margin": self.margin_s,
+        }
+        width = max(len(name) for name in parts)
+        lines = [
+            f"{name:<{width}}  {format_seconds(seconds):>7}  {seconds / self.budget_s:>4.0%}"
+            for name, seconds in parts.items()
+        ]
+        tokens = ", ".join(f"{tokens:,}" for tokens in self.rungs)
+        return [
+            *lines,
+            f"brackets of {self.bracket} trials, evaluated at {tokens} tokens",
+            self.reason,
+        ]
+
+
+def bracket_cost(count: int, rungs: tuple[int, ...], costs: Costs, eta: int) -> float:
+    """Seconds of a bracket of successive halving, the control going on at every rung."""
+    seconds = 0.0
+    alive, before = count, 0
+    for tokens in rungs:
+        seconds += alive * ((tokens - before) * costs.token_s + costs.search_eval_s)
+        alive, before = min(alive, quota(alive, eta) + 1), tokens
+    return seconds
+
+
+def make_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan:
+    """Split a budget.
+
+    Args:
+        study: the job.
+        budget_s: the whole budget.
+        spent_s: seconds already spent.
+        costs: forecasts.
+
+    Raises:
+        BudgetTooSmall: not even the smallest search and final run fit; says what would.
+    """
+    found = _try_plan(study, budget_s, spent_s, costs)
+    if found is None:
+        least = least_budget(study, spent_s, costs)
+        raise BudgetTooSmall(
+            f"--budget {format_seconds(budget_s)} is too small for the study {study.name} on this "
+            f"machine; the least that would do is {format_seconds(least)}"
+        )
+    return found
+
+
+def least_budget(study: Study, spent_s: float, costs: Costs) -> float:
+    """The smallest budget that `make_plan` takes, rounded up to 10 seconds."""
+    low, high = 0.0, 60.0
+    while _try_plan(study, high, spent_s, costs) is None:
+        low, high = high, high * 2
+    while high - low > 5:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _try_plan(study, middle, spent_s, costs) else (middle, high)
+    return math.ceil(high / 10) * 10
+
+
+def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan | None:
+    margin = min(MARGIN_S + MARGIN_SHARE * budget_s, MOST_MARGIN_S)
+    load = spent_s + costs.load_s
+    final_eval = 3 * costs.final_eval_s
+    free = budget_s - load - margin - EXPORT_S - final_eval
+    final_train = study.final_share * free
+    search = free - final_train
+    if final_train < FINAL_AT_LEAST * study.first_rung_tokens * costs.token_s:
+        return None
+    ladder = _ladder(study, search, final_train, costs)
+    if ladder is None:
+        return None
+    bracket, rungs = ladder
+    return Plan(
+        budget_s=budget_s,
+        load_s=load,
+        search_s=search,
+        final_train_s=final_train,
+        final_eval_s=final_eval,
+        export_s=EXPORT_S,
+        margin_s=margin,
+        rungs=rungs,
+        bracket=bracket,
+        reason=(
+            f"{study.final_share:.0%} of what fixed costs leave is kept for the final run, "
+            "which goes on from the chosen trial's checkpoint"
+        ),
+    )
+
+
+def _ladder(
+    study: Study, search_s: float, final_train_s: float, costs: Costs
+) -> tuple[int, tuple[int, ...]] | None:
+    """The longest rungs whose first bracket fits: (trials of the bracket, tokens per rung).
+
+    A full bracket comes before three rungs, three rungs before longer ones. The top rung stays
+    below a third of what the final run adds: what time is then left starts further brackets.
+    """
+    longest = final_train_s / costs.token_s / study.eta
+    for bracket in range(study.bracket, SMALLEST_BRACKET - 1, -1):
+        for rung_count in (3, 2):
+            for multiple in reversed(LADDER):
+                first = round(study.first_rung_tokens * multiple)
+                rungs = tuple(first * study.eta**k for k in range(rung_count))
+                if multiple > 1 and rungs[-1] > longest:
+                    continue
+                if bracket_cost(bracket, rungs, costs, study.eta) <= search_s:
+                    return bracket, rungs
+    return None
+
+
+def affordable_bracket(plan: Plan, left_s: float, costs: Costs, eta: int) -> int:
+    """Trials of a further bracket that fits into `left_s`; 0 if none does."""
+    for count in range(plan.bracket, SMALLEST_BRACKET - 1, -1):
+        if bracket_cost(count, plan.rungs, costs, eta) <= left_s:
+            return count
+    return 0
+
+
+def costs_of(forecast: CostForecast, study: Study, load_s: float) -> Costs:
+    """Costs as the forecast sees them now, for the default recipe."""
+    per_item = KNOWN * forecast.evaluation_s.get("search", 0.0)
+    final = forecast.evaluation_s.get("final", 0.0) + forecast.evaluation_s.get("heldout", 0.0)
+    return Costs(
+        load_s=load_s,
+        token_s=forecast.per_token(study.experts[0].recipe)[1],
+        search_eval_s=per_item,
+        final_eval_s=KNOWN * final,
+    )

@@ -1,0 +1,118 @@
+"""The recipe folder: everything that another machine needs to train, check and use the result."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import search
+from objectives.data import hash_file
+from search.store import Record
+from search.summary import summarise
+
+if TYPE_CHECKING:
+    from search.loop import Job
+
+FORMAT = 1
+FINAL = "final"
+
+
+def export_recipe(job: Job) -> None:
+    """Write RUN_DIR/recipe: recipe.json, adapter/, data/ (rows and items, hashed)."""
+    target = job.folder.path / "recipe"
+    shutil.rmtree(target, ignore_errors=True)
+    job.objective.export(FINAL, target)
+    for items in ("final", "heldout"):
+        source = job.folder.path / "data" / "items" / f"{items}.jsonl"
+        shutil.copyfile(source, target / "data" / f"{items}.jsonl")
+    hashes = {file.name: hash_file(file) for file in sorted((target / "data").glob("*.jsonl"))}
+    (target / "data" / "sha256").write_text(
+        "".join(f"{digest}  {name}\n" for name, digest in hashes.items()), encoding="utf-8"
+    )
+    facts = recipe_facts(job, hashes)
+    job.folder.write("recipe/recipe.json", facts)
+    (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
+    """The content of recipe.json."""
+    summary = summarise(job.folder, job.store)
+    final = summary["final"]
+    trained = dict(job.store.noted("final_trained"))
+    winner: Record = job.store.records()[job.store.noted("winner")]
+    loaded = job.loaded
+    assert loaded is not None  # noqa: S101  # a recipe is exported by the process that scored it
+    trained.pop("curve")
+    return {
+        "format": FORMAT,
+        "tool": f"recipe-search {search.__version__}",
+        "base": loaded.base,
+        "recipe": winner.recipe.to_dict(),
+        "training": {
+            **{k: trained[k] for k in ("steps", "tokens", "warmup_steps", "decay_start")},
+            "total_steps": trained["total_steps"],
+            "schedule": "linear warm-up, constant, linear decay to 0; integer optimizer steps",
+            "optimizer": {
+                "name": "AdamW",
+                "betas": [0.9, 0.999],
+                "eps": 1e-8,
+                "weight_decay": 0.0,
+                "max_grad_norm": 1.0,
+            },
+            "lora_dropout": 0.0,
+            "shares": trained["shares"],
+            "loss_on": "the last assistant message of each row, its end of turn included",
+        },
+        "seed": job.seed,
+        "data": hashes,
+        "score": {key: final[key] for key in ("accuracy", "stderr", "items", "per_task", "heldout")}
+        | {"metric": "exact match of the whole answer, greedy", "precision": "stored"},
+        "gpu_hours": final["gpu_hours"],
+        "search_gpu_hours": round(
+            (summary["spent_s"]["search_train"] + summary["spent_s"]["search_eval"]) / 3600, 6
+        ),
+        "device": loaded.device,
+        "versions": loaded.versions,
+    }
+
+
+def model_card(facts: dict[str, Any]) -> str:
+    """README.md of the adapter: what it is, how well it does, how to load it."""
+    recipe, score, base = facts["recipe"], facts["score"], facts["base"]
+    tasks = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["per_task"].items())
+    held = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["heldout"].items())
+    return f"""---
+base_model: {base["id"]}
+library_name: peft
+pipeline_tag: text-generation
+tags: [lora, recipe-search]
+---
+# LoRA adapter found by Recipe Search
+
+Base: `{base["id"]}` (revision `{base["revision"]}`, from {base["origin"]}).
+Recipe: rank {recipe["rank"]}, alpha {recipe["alpha"]}, {recipe["targets"]}, learning rate
+{recipe["learning_rate"]:.2e}, {recipe["tokens_per_step"]} tokens per step,
+{facts["training"]["steps"]} steps, {facts["training"]["tokens"]} tokens.
+
+Exact match on {score["items"]} items that no decision of the search saw:
+**{score["accuracy"]:.3f} ± {score["stderr"]:.3f}** (standard error).
+
+| task | exact match |
+|---|---|
+{tasks}
+Held-out tasks, which the search never optimised:
+
+| task | exact match |
+|---|---|
+{held}
+Cost: {facts["gpu_hours"]:.4f} device-hours for this adapter and
+{facts["search_gpu_hours"]:.4f} for the search, on {facts["device"]}.
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+base = AutoModelForCausalLM.from_pretrained("{base["id"]}")
+model = PeftModel.from_pretrained(base, "adapter")
+```
+"""

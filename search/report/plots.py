@@ -1,0 +1,253 @@
+"""The report's figures: each a matplotlib Figure of its own, with no global state."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from search.budget import Kind
+from search.report.facts import Facts
+from search.report.markup import Html, markup
+from search.report.style import colour, variables
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from search.store import Record
+
+WIDTH = 5.6
+"""Inches; the page scales figures to its column."""
+KIND_COLOURS = {
+    Kind.SEARCH_TRAIN: "search",
+    Kind.SEARCH_EVAL: "search-soft",
+    Kind.FINAL_TRAIN: "final",
+    Kind.FINAL_EVAL: "final-soft",
+}
+UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+
+
+def pareto_figure(facts: Facts) -> Figure:
+    """Accuracy versus gpu_hours: all evaluations, the Pareto front, default, final run, forecast.
+
+    Returns:
+        A figure even if nothing was evaluated yet; it then says so.
+    """
+    figure, axes = _frame(3.7)
+    summary = facts.summary
+    rungs = [rung for record in facts.records for rung in record.rungs]
+    final, forecast = summary["final"], summary["forecast_final"]
+    default = summary["default"] or _last_of_default(facts)
+    hours = [r.gpu_hours for r in rungs] + [part["gpu_hours"] for part in (final, forecast) if part]
+    axes.set_xlabel(f"{facts.unit} spent on the trial{' (log scale)' if any(hours) else ''}")
+    axes.set_ylabel("accuracy (share of items)")
+    if any(hours):
+        _log_axis(axes, hours)
+    else:
+        axes.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axes.transAxes)
+    if summary["base"]:
+        axes.axhline(
+            summary["base"]["accuracy"], color=colour("faint"), lw=1.2, ls=":", label="base model"
+        )
+    axes.scatter(
+        [r.gpu_hours for r in rungs],
+        [r.accuracy for r in rungs],
+        s=16,
+        color=colour("faint"),
+        lw=0,
+        label="early evaluation",
+    )
+    front = summary["pareto"]
+    axes.plot(
+        [p["gpu_hours"] for p in front],
+        [p["accuracy"] for p in front],
+        color=colour("search"),
+        marker="o",
+        ms=4.5,
+        lw=1.6,
+        drawstyle="steps-post",
+        label="Pareto front",
+    )
+    if forecast:
+        _error(
+            axes,
+            forecast["gpu_hours"],
+            forecast["accuracy"],
+            (forecast["accuracy"] - forecast["low"], forecast["high"] - forecast["accuracy"]),
+            {"color": colour("final-soft"), "fmt": "_", "ms": 12, "lw": 5, "zorder": 2},
+            "forecast of the final run",
+        )
+    for part, name, marker in ((default, "default", "s"), (final, "final", "D")):
+        if part:
+            look = {"color": colour(name), "fmt": marker, "ms": 7, "lw": 1.4, "capsize": 3}
+            label = "final run" if name == "final" else "default"
+            bars = (part["stderr"], part["stderr"])
+            _error(axes, part["gpu_hours"], part["accuracy"], bars, look | {"zorder": 4}, label)
+    accuracies = [r.accuracy for r in rungs] + [p["accuracy"] for p in (final, default) if p]
+    top = max([*accuracies, forecast["high"] if forecast else 0.0, 0.05])
+    axes.set_ylim(-0.03 * top, min(1.03, 1.1 * top))
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside upper left", ncols=3, **_legend())
+    return figure
+
+
+def learning_figure(facts: Facts) -> Figure | None:
+    """Answer loss at every rung, one line per trial; None if nothing was evaluated yet."""
+    trials = [record for record in facts.records if record.rungs]
+    if not trials:
+        return None
+    figure, axes = _frame(3.6)
+    named: set[str] = set()
+    for record in sorted(trials, key=lambda r: _rank(facts, r)):
+        name, look, label = _trial_look(facts, record)
+        axes.plot(
+            [rung.tokens for rung in record.rungs],
+            [rung.loss for rung in record.rungs],
+            color=colour(name),
+            marker="o",
+            label="_" if label in named else label,
+            **look,
+        )
+        named.add(label)
+    axes.set_xscale("log")
+    plan = facts.summary["plan"]
+    ticks = plan["rungs"] if plan else sorted({r.tokens for t in trials for r in t.rungs})
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short_count(x)))
+    axes.set_xlabel("tokens trained on, at each rung (log scale)")
+    axes.set_ylabel("loss (nats per answer token)")
+    figure.legend(loc="outside upper left", ncols=4, **_legend())
+    return figure
+
+
+def budget_figure(facts: Facts) -> Figure | None:
+    """When each kind of the ledger was at work, from start to deadline; None without a ledger."""
+    kinds = [kind for kind in Kind if facts.summary["spent_s"].get(kind, 0.0) > 0]
+    if not facts.spans or not kinds:
+        return None
+    budget = facts.summary["budget_s"]
+    unit, size = next((name, s) for name, s in UNITS if budget >= 2 * s or s == 1.0)
+    figure, axes = _frame(0.9 + 0.3 * len(kinds))
+    for row, kind in enumerate(kinds):
+        axes.broken_barh(
+            [(s.start / size, s.seconds / size) for s in facts.spans if s.kind == kind],
+            (row - 0.36, 0.72),
+            color=colour(KIND_COLOURS.get(kind, "muted")),
+            lw=0.6,
+        )
+    end = max(budget, facts.spans[-1].start + facts.spans[-1].seconds) / size
+    axes.axvline(budget / size, color=colour("default"), lw=1.4, label="deadline")
+    axes.set_xlim(0, end * 1.01)
+    axes.set_ylim(len(kinds) - 0.4, -0.6)
+    axes.set_yticks(range(len(kinds)), [str(kind) for kind in kinds])
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 5, 6, 10]))
+    axes.set_xlabel(f"time the job was alive ({unit}); the orange line is the deadline")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def to_svg(figure: Figure, name: str, label: str) -> Html:
+    """A figure as an SVG element for a page.
+
+    Args:
+        figure: what to draw.
+        name: put before every id, so that figures of one page do not share any.
+        label: what it shows, for those who do not see it.
+    """
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    text = file.getvalue()
+    box = re.search(r'viewBox="([\d. ]+)"', text)
+    assert box is not None  # noqa: S101  # matplotlib always writes one
+    inner = text[text.index(">", box.end()) + 1 : text.rindex("</svg>")]
+    inner = re.sub(r"<style.*?</style>", "", inner, flags=re.DOTALL)
+    inner = re.sub(r"font-family: [^;\"]+;?", "", inner)
+    inner = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", inner)
+    inner = variables(inner.replace("xlink:href", "href"))
+    return Html(
+        f'<svg viewBox="{box[1]}" role="img" aria-label="{markup(label)}" '
+        f'stroke-linejoin="round">{inner}</svg>'
+    )
+
+
+def to_png(figure: Figure) -> bytes:
+    """A figure as a PNG image on white, 160 dots per inch."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+    return file.getvalue()
+
+
+def short_count(value: float) -> str:
+    """`512`, `262k`, `9.4M`: a count for an axis."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{sign}"
+    return f"{value:.0f}"
+
+
+def _frame(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color=colour("line"), lw=0.8)
+    axes.tick_params(which="both", color=colour("faint"), labelcolor=colour("muted"), labelsize=9)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(colour("faint"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set(color=colour("ink"), size=9.5)
+    return figure, axes
+
+
+def _legend() -> dict[str, Any]:
+    return {"frameon": False, "fontsize": 9, "labelcolor": colour("ink"), "handlelength": 1.4}
+
+
+def _log_axis(axes: Axes, hours: list[float]) -> None:
+    axes.set_xscale("log")
+    some = [value for value in hours if value > 0]
+    wide = max(some) > 200 * min(some)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+
+
+def _error(
+    axes: Axes, x: float, y: float, bars: tuple[float, float], look: dict[str, Any], label: str
+) -> None:
+    below, above = (max(0.0, bar) for bar in bars)
+    axes.errorbar([x], [y], yerr=[[below], [above]], label=label, **look)
+
+
+def _last_of_default(facts: Facts) -> dict[str, float] | None:
+    """The default's latest early evaluation, as long as it has no score on fresh items."""
+    if not facts.records or not facts.records[0].rungs:
+        return None
+    last = facts.records[0].rungs[-1]
+    return {"gpu_hours": last.gpu_hours, "accuracy": last.accuracy, "stderr": last.stderr}
+
+
+def _trial_look(facts: Facts, record: Record) -> tuple[str, dict[str, float], str]:
+    """(colour, line, legend entry) of a trial's learning curve."""
+    strong, usual, weak = {"lw": 2.2, "ms": 5}, {"lw": 1.2, "ms": 3.5}, {"lw": 0.9, "ms": 3}
+    if record.number == facts.final_trial:
+        return "final", strong, f"trial {record.number}, final run"
+    if record.control:
+        return "default", strong, f"trial {record.number}, default"
+    if record.state.name == "PRUNED":
+        return "faint", weak, "pruned"
+    return "search", usual, "complete" if record.state.name == "COMPLETE" else "not finished"
+
+
+def _rank(facts: Facts, record: Record) -> int:
+    """Draw the plain ones first, what matters on top."""
+    order = ("faint", "search", "default", "final")
+    return order.index(_trial_look(facts, record)[0])

@@ -1,0 +1,147 @@
+"""`python -m search.reproduce RUN_DIR/recipe`: train a recipe again and compare the score."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search.errors import BadInput, Interrupted, RecipeSearchError
+
+Z95 = 1.96
+"""Standard errors on either side that count as the same score (95 %)."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m search.reproduce",
+        description="Train a recipe again from its own data and compare with its recorded score.",
+    )
+    made.add_argument("recipe", type=Path, metavar="RUN_DIR/recipe", help="the recipe folder")
+    made.add_argument("--model", metavar="ID|PATH", help="the base model, if it lies elsewhere")
+    made.add_argument("--out", type=Path, metavar="DIR", help="keep the new adapter there")
+    return made
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """recipe.json of a recipe folder, its data files checked against their hashes.
+
+    Raises:
+        BadInput: missing, damaged, of another format, or changed data.
+    """
+    from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
+
+    path = folder / "recipe.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
+    if not isinstance(facts, dict) or facts.get("format") != 1:
+        raise BadInput(f"{path}: not a recipe of format 1")
+    for key in ("base", "recipe", "training", "seed", "data", "score"):
+        if key not in facts:
+            raise BadInput(f"{path}: the part {key!r} is missing")
+    for name, digest in facts["data"].items():
+        file = folder / "data" / Path(name).name
+        if not file.is_file() or hash_file(file) != digest:
+            raise BadInput(f"{file}: missing or changed since the recipe was written (sha256)")
+    return facts
+
+
+def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
+    """Train again; print both scores; returns whether the recorded interval holds the new one.
+
+    Raises:
+        BadInput: see `read_recipe`.
+        WorkerFailed: training failed.
+    """
+    from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
+    from objectives.objective import Progress, Schedule  # noqa: PLC0415  # likewise
+    from search.store import macro  # noqa: PLC0415  # likewise
+    from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
+    from spaces import Recipe  # noqa: PLC0415  # likewise
+
+    facts = read_recipe(folder)
+    recipe = Recipe.from_dict(facts["recipe"])
+    training = facts["training"]
+    shown = -1
+
+    def listen(progress: Progress) -> None:
+        nonlocal shown
+        tenth = int(progress.done * 10)
+        if tenth != shown:
+            shown = tenth
+            print(f"{progress.phase} {progress.done:.0%} {progress.note}".rstrip(), flush=True)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        (work / "data" / "sources").mkdir(parents=True)
+        (work / "data" / "items").mkdir()
+        shutil.copyfile(folder / "data" / "train.jsonl", work / "data" / "sources" / "train.jsonl")
+        for items in ("final", "heldout"):
+            shutil.copyfile(
+                folder / "data" / f"{items}.jsonl", work / "data" / "items" / f"{items}.jsonl"
+            )
+        objective = ProcessObjective(
+            model=model or facts["base"]["id"],
+            run_dir=work,
+            seed=facts["seed"],
+            max_length=recipe.max_length,
+            shuffle=False,
+        )
+        try:
+            objective.load(listen)
+            trained = objective.train(
+                "final",
+                replace(recipe, mixture={"train": 1.0}),
+                Schedule(
+                    warmup_steps=training["warmup_steps"],
+                    decay_start=training["decay_start"],
+                    total_steps=training["total_steps"],
+                ),
+                training["steps"],
+                None,
+                listen,
+            )
+            scores = objective.evaluate("final", "final", listen, exact=True)
+            target = out or work / "again"
+            objective.export("final", target)
+        finally:
+            objective.close()
+        name = "adapter/adapter_model.safetensors"
+        same = hash_file(folder / name) == hash_file(target / name)
+    accuracy, _ = macro(scores)
+    recorded, stderr = facts["score"]["accuracy"], facts["score"]["stderr"]
+    low, high = recorded - Z95 * stderr - 1e-4, recorded + Z95 * stderr + 1e-4
+    inside = bool(low <= accuracy <= high)
+    print(f"trained {trained.step} steps, {trained.tokens:,} tokens")
+    print(
+        f"recorded accuracy {recorded:.4f}, 95 % interval {max(0, low):.4f} to {min(1, high):.4f}"
+    )
+    print(f"reproduced accuracy {accuracy:.4f}: {'inside' if inside else 'OUTSIDE'}")
+    print(f"the adapter is {'bit-identical' if same else 'not bit-identical'}")
+    return inside
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; exit code 0 if the score lies in the interval, else 1."""
+    options = parser().parse_args(arguments)
+    try:
+        return 0 if reproduce(options.recipe, options.model, options.out) else 1
+    except (KeyboardInterrupt, Interrupted):
+        print("interrupted", file=sys.stderr)
+        return Interrupted.exit_code
+    except RecipeSearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

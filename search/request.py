@@ -1,0 +1,184 @@
+"""From the command line's words to a checked Study, and a first guess of what it will cost.
+
+Nothing here loads a model or imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from objectives import base, data
+from objectives.generated import check_generator, generators
+from search.budget import format_seconds
+from search.errors import BadInput
+from search.forecast import CostForecast, assumed_token_s
+from search.planner import Costs, make_plan
+from studies import Source, Study, Task
+from studies.catalog import find
+from studies.study import Generated, HeldBack, HubDataset, LocalFile
+
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(GiB|GB|G)", re.IGNORECASE)
+LOAD_S = 12.0
+"""Seconds that loading a 135M model takes, careful; more for larger ones."""
+FETCH_S = 40.0
+"""Seconds more when the base model has to be fetched first."""
+ITEM_TOKENS = 60
+"""Tokens of an evaluation item before any was seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What the command line asked for."""
+
+    budget_s: float
+    study: str = "demo"
+    model: str | None = None
+    data: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    include_path: Path | None = None
+    gpu_memory: str | None = None
+    out: Path | None = None
+    seed: int = 0
+    name: str | None = None
+    trust_remote_code: bool = False
+
+
+def build_study(request: Request) -> Study:
+    """The study that a request means.
+
+    Raises:
+        BadInput: unknown study, source, task or model.
+    """
+    if request.include_path is not None:
+        raise BadInput(
+            "--include-path: this version takes reasoning-gym tasks and held-back rows only; "
+            "leave it out"
+        )
+    study = find(request.study)
+    if request.model:
+        study = replace(study, model=request.model)
+    if request.data:
+        sources = tuple(parse_source(text) for text in request.data)
+        tasks = tuple(Task(name=s.name, origin=HeldBack(source=s.name)) for s in sources)
+        study = study.with_sources(sources, tasks)
+    if request.tasks:
+        named = {task.name: task for task in study.tasks}
+        study = replace(study, tasks=tuple(pick_task(name, study, named) for name in request.tasks))
+        searched = {task.name for task in study.tasks}
+        study = replace(
+            study, heldout=tuple(task for task in study.heldout if task.name not in searched)
+        )
+    data.check(study)
+    return study
+
+
+def parse_source(text: str) -> Source:
+    """A source from `NAME=PATH|ID`.
+
+    Raises:
+        BadInput: malformed, or a path that does not exist.
+    """
+    name, equals, where = text.partition("=")
+    if not equals or not name or not where:
+        raise BadInput(f"--data {text!r}: write NAME=PATH or NAME=ID, such as math=math.jsonl")
+    path = Path(where)
+    if path.is_file():
+        return Source(name=name, origin=LocalFile(path=path))
+    looks_local = path.suffix in {".jsonl", ".json"} or where.startswith((".", "/", "~"))
+    if looks_local or path.exists() or where.count("/") > 1:
+        what = "it is a folder" if path.is_dir() else "there is no such file"
+        raise BadInput(f"--data {text}: {what}; give the path of a JSONL file")
+    return Source(name=name, origin=HubDataset(reference=where))
+
+
+def pick_task(name: str, study: Study, named: dict[str, Task]) -> Task:
+    """A task by name: one of the study's, a source's held-back rows, or a generator's.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    if name in named:
+        return named[name]
+    if name in study.mixture():
+        return Task(name=name, origin=HeldBack(source=name))
+    if name not in generators():
+        try:
+            check_generator(name)
+        except BadInput as error:
+            raise BadInput(f"--eval {name}: {error}") from None
+    return Task(name=name, origin=Generated(generator=name))
+
+
+def parse_memory(text: str | None) -> float | None:
+    """GiB of `--gpu-memory`, or None if it was not given.
+
+    Raises:
+        BadInput: it is no size, or there is no GPU to cap.
+    """
+    if text is None:
+        return None
+    match = SIZE.fullmatch(text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise BadInput(f"--gpu-memory {text!r} is no size; write it like 24GiB")
+    if not has_cuda():
+        raise BadInput("--gpu-memory: this machine has no CUDA device to cap; leave it out")
+    return float(match[1]) * (1e9 / 2**30 if match[2].upper() == "GB" else 1.0)
+
+
+def has_cuda() -> bool:
+    """Whether this machine has an NVIDIA GPU, asked without torch."""
+    return Path("/proc/driver/nvidia/gpus").is_dir() or shutil.which("nvidia-smi") is not None
+
+
+def guess_parameters(model: str) -> float:
+    """Parameters of a base model from its name or its files' size, for a first forecast."""
+    match = re.search(r"(\d+(?:\.\d+)?)\s*([bBmM])(?![A-Za-z0-9])", model)
+    if match:
+        return float(match[1]) * (1e9 if match[2] in "bB" else 1e6)
+    with suppress(OSError):
+        size = sum(file.stat().st_size for file in Path(model).glob("*.safetensors"))
+        if size:
+            return size / 2
+    return 7e9
+
+
+def first_costs(study: Study, origin: str) -> tuple[CostForecast, Costs]:
+    """Costs before anything was measured on this machine."""
+    parameters = guess_parameters(study.model)
+    cuda = has_cuda()
+    token_s = assumed_token_s(parameters, cuda=cuda, cores=os.cpu_count() or 1)
+    item_s = ITEM_TOKENS * token_s / 3  # a forward pass costs a third of a training step
+    fetch = 0.0 if "cache" in origin or "folder" in origin else FETCH_S
+    forecast = CostForecast(token_s)
+    final_items = study.final_items * len(study.tasks)
+    final_items += study.heldout_items * len(study.heldout)
+    costs = Costs(
+        load_s=LOAD_S * (1 + parameters / 1e9) + fetch,
+        token_s=token_s,
+        search_eval_s=item_s * study.search_items * len(study.tasks),
+        final_eval_s=item_s * final_items,
+    )
+    return forecast, replace(costs, load_s=costs.load_s + costs.search_eval_s)
+
+
+def plan_lines(request: Request) -> list[str]:
+    """The split of the budget as foreseen before loading.
+
+    Raises:
+        BadInput: see `build_study`.
+        BudgetTooSmall: the budget cannot hold the job.
+    """
+    parse_memory(request.gpu_memory)
+    study = build_study(request)
+    _, costs = first_costs(study, base.check(study.model))
+    plan = make_plan(study, request.budget_s, 0.0, costs)
+    return [
+        f"study {study.name}, base {study.model}, budget {format_seconds(request.budget_s)}",
+        *plan.lines(),
+        "speeds are assumed; the split is made again once they are measured",
+    ]

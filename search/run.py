@@ -1,0 +1,110 @@
+"""`python -m search.run --budget 24h`: arguments -> study -> job -> exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from search.budget import RealClock, parse_budget
+from search.errors import Interrupted, RecipeSearchError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; its flags are few and frozen."""
+    made = argparse.ArgumentParser(
+        prog="python -m search.run",
+        description="Find the fine-tuning recipe, train it, prove what it is worth, export it: "
+        "within one wall-clock budget on one GPU.",
+        epilog="Give the same command with the same --out to resume an interrupted job.",
+    )
+    made.add_argument(
+        "--budget", required=True, metavar="TIME", help="wall-clock time: 90s, 20m, 24h, 1d, 1h30m"
+    )
+    made.add_argument(
+        "--study", default="demo", metavar="NAME|FILE.py", help="the job (default: demo)"
+    )
+    made.add_argument("--model", metavar="ID|PATH", help="base model instead of the study's")
+    made.add_argument(
+        "--data",
+        nargs="+",
+        action="extend",
+        metavar="NAME=PATH|ID",
+        help="sources of training data instead of the study's: JSONL files or hub datasets",
+    )
+    made.add_argument(
+        "--eval",
+        nargs="+",
+        action="extend",
+        metavar="TASK",
+        help="tasks to search on: reasoning-gym datasets, or sources (some rows are held back)",
+    )
+    made.add_argument(
+        "--include-path",
+        metavar="DIR",
+        type=Path,
+        help="folder with the user's own lm-eval task files",
+    )
+    made.add_argument("--gpu-memory", metavar="SIZE", help="use no more GPU memory: 24GiB")
+    made.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: runs/NAME)")
+    made.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
+    made.add_argument("--name", help="the run's name (default: study and time)")
+    made.add_argument("--plan", action="store_true", help="print the budget's split and exit")
+    made.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    made.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run code that comes with the base model (off by default)",
+    )
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    started = RealClock().now()
+    options = parser().parse_args(arguments)
+    try:
+        budget_s = parse_budget(options.budget)
+        signal.signal(signal.SIGTERM, _terminate)
+        from search.job import run  # noqa: PLC0415  # --help and a bad budget answer without it
+        from search.request import Request, plan_lines  # noqa: PLC0415  # likewise
+
+        request = Request(
+            budget_s=budget_s,
+            study=options.study,
+            model=options.model,
+            data=tuple(options.data or ()),
+            tasks=tuple(name for text in options.eval or () for name in text.split(",") if name),
+            include_path=options.include_path,
+            gpu_memory=options.gpu_memory,
+            out=options.out,
+            seed=options.seed,
+            name=options.name,
+            trust_remote_code=options.trust_remote_code,
+        )
+        if options.plan:
+            print("\n".join(plan_lines(request)))
+            return 0
+        run(request, started=started, quiet=options.quiet)
+    except (KeyboardInterrupt, Interrupted):
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return Interrupted.exit_code
+    except RecipeSearchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    return 0
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,434 @@
+"""The run folder and its Optuna study: everything a job knows, so that a killed job goes on.
+
+Trials stay RUNNING in Optuna until they are pruned, complete or failed; between segments they
+rest, and their results so far are in their user attributes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from objectives.objective import Scores, TaskScore, Trained
+from objectives.rows import iterate_jsonl
+from search.errors import BadInput
+from search.pruning import Entry
+from spaces import Recipe
+
+FORMAT = 1
+METRICS = ["accuracy", "gpu_hours"]
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """What a trial's early evaluation at a rung gave."""
+
+    rung: int
+    tokens: int
+    step: int
+    accuracy: float
+    stderr: float
+    loss: float
+    per_task: dict[str, float]
+    train_s: float
+    """Seconds of training since the trial began."""
+    eval_s: float
+    """Seconds of evaluation since the trial began."""
+
+    @property
+    def gpu_hours(self) -> float:
+        """Device-hours the trial has cost."""
+        return (self.train_s + self.eval_s) / 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """A trial as the search sees it."""
+
+    number: int
+    state: TrialState
+    bracket: int
+    origin: str
+    """Why it was proposed."""
+    recipe: Recipe
+    params: Mapping[str, Any]
+    distributions: Mapping[str, BaseDistribution]
+    rungs: tuple[Rung, ...] = ()
+    promoted: int = 0
+    """The rung it may train up to."""
+    reason: str = ""
+    """The latest decision about it."""
+    control: bool = False
+    curve: tuple[tuple[int, float], ...] = ()
+    """(tokens, training loss) so far."""
+    train_s: float = 0.0
+    """Seconds of training so far, also those since its last evaluation."""
+    peak_memory_gib: float = 0.0
+    infeasible: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether Optuna was told its end."""
+        return self.state in FINISHED
+
+
+def macro(scores: Scores) -> tuple[float, float]:
+    """(mean accuracy over tasks, its standard error): tasks count the same, items are binomial."""
+    accuracies = [score.accuracy for score in scores.values()]
+    variance = sum(
+        score.accuracy * (1 - score.accuracy) / len(score.correct) for score in scores.values()
+    )
+    return sum(accuracies) / len(accuracies), variance**0.5 / len(accuracies)
+
+
+@dataclass(slots=True)
+class RunFolder:
+    """Paths and small files of a run folder; one process at a time."""
+
+    path: Path
+    _lock: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger file."""
+        return self.path / "ledger.jsonl"
+
+    def open(self, job: Mapping[str, Any]) -> bool:
+        """Create the folder, or check that it belongs to this job; returns whether it existed.
+
+        Raises:
+            BadInput: not writable, in use, or another job's (what differs is named).
+        """
+        existed = (self.path / "job.json").is_file()
+        try:
+            if not existed and self.path.is_dir() and any(self.path.iterdir()):
+                raise BadInput(
+                    f"--out {self.path}: the folder holds something that is no run; "
+                    "choose an empty or a new folder"
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BadInput(
+                f"--out {self.path}: cannot write there ({reason}); choose another folder"
+            ) from None
+        self._take_lock()
+        if existed:
+            self._compare(job)
+        else:
+            self.write("job.json", {"format": FORMAT} | dict(job))
+        return existed
+
+    def _take_lock(self) -> None:
+        assert self._lock is not None  # noqa: S101  # open() just set it
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            pid = self._lock.read().strip() or "unknown"
+            raise BadInput(
+                f"--out {self.path}: process {pid} is working there; wait for it or choose another"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+
+    def _compare(self, job: Mapping[str, Any]) -> None:
+        known = self.read("job.json")
+        if known.get("format") != FORMAT:
+            raise BadInput(
+                f"--out {self.path}: written by another version (format {known.get('format')}); "
+                "choose another folder"
+            )
+        for key, value in job.items():
+            if known.get(key) != value:
+                detail = "" if key == "fingerprint" else f" ({known.get(key)!r}, not {value!r})"
+                what = "study or data" if key == "fingerprint" else key
+                raise BadInput(
+                    f"--out {self.path} belongs to another job: its {what} differs{detail}; "
+                    "give the same command to resume it, or another --out"
+                )
+
+    def release(self) -> None:
+        """Let other processes in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a JSON file that is whole or absent."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file.
+
+        Raises:
+            BadInput: missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"cannot read {path} ({error}); is this a run folder?") from None
+        if not isinstance(content, dict):
+            raise BadInput(f"{path} is damaged: expected a JSON object")
+        return content
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.path / name).is_file()
+
+    def write_scores(self, name: str, scores: Scores) -> None:
+        """Keep every item's outcome: `scores/NAME.json`."""
+        plain = {
+            task: {
+                "correct": [int(c) for c in s.correct],
+                "losses": [round(x, 5) for x in s.losses],
+            }
+            for task, s in scores.items()
+        }
+        self.write(f"scores/{name}.json", plain)
+
+    def read_scores(self, name: str) -> Scores | None:
+        """Scores written earlier, if any."""
+        if not self.has(f"scores/{name}.json"):
+            return None
+        return {
+            task: TaskScore(correct=[bool(c) for c in s["correct"]], losses=s["losses"])
+            for task, s in self.read(f"scores/{name}.json").items()
+        }
+
+    def items(self, name: str) -> list[dict[str, Any]]:
+        """Evaluation items: search, final or heldout."""
+        return list(iterate_jsonl(self.path / "data" / "items" / f"{name}.jsonl"))
+
+
+class Store:
+    """The Optuna study of a run folder, and the trials' records in memory.
+
+    All changes go to the database at once; the records are read from it when the store is opened.
+    Only one process works on a run folder (`RunFolder.open` locks it).
+    """
+
+    def __init__(
+        self, folder: RunFolder, name: str, storage: optuna.storages.BaseStorage | None = None
+    ) -> None:
+        """Create or load the study.
+
+        Args:
+            folder: where study.db and scores/ lie.
+            name: the study's name in Optuna.
+            storage: another storage than RUN_DIR/study.db, for tests.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.folder = folder
+        self.study = optuna.create_study(
+            storage=storage or f"sqlite:///{folder.path.resolve()}/study.db",
+            study_name=name,
+            directions=["maximize", "minimize"],
+            load_if_exists=True,
+        )
+        if self.study.metric_names != METRICS:
+            with warnings.catch_warnings():
+                # The only way to name the axes; optuna calls it experimental since 3.2.
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self.study.set_metric_names(METRICS)
+        self._notes: dict[str, Any] = dict(self.study.user_attrs)
+        trials = self.study.get_trials(deepcopy=False)
+        # NOTE(optuna): no public way leads from a number to a running trial; ids are stable.
+        self._ids = {trial.number: trial._trial_id for trial in trials}
+        self._records = [to_record(trial) for trial in trials]
+
+    def note(self, key: str, value: Any) -> None:
+        """Keep a value with the study."""
+        self.study.set_user_attr(key, value)
+        self._notes[key] = value
+
+    def noted(self, key: str) -> Any:
+        """A value kept earlier, or None."""
+        return self._notes.get(key)
+
+    def records(self) -> list[Record]:
+        """All trials, by number."""
+        return list(self._records)
+
+    def add(
+        self,
+        *,
+        recipe: Recipe,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        origin: str,
+        bracket: int,
+    ) -> Record:
+        """Start a trial: one transaction, so that it is wholly there or not at all."""
+        number = len(self._records)
+        shares = {f"share_{name}": round(share, 4) for name, share in recipe.mixture.items()}
+        self.study.add_trial(
+            create_trial(
+                state=TrialState.RUNNING,
+                params=dict(params),
+                distributions=dict(distributions),
+                user_attrs={
+                    "recipe": recipe.to_dict(),
+                    "bracket": bracket,
+                    "origin": origin,
+                    "reason": f"proposed: {origin}",
+                    "control": number == 0,
+                    **shares,
+                },
+            )
+        )
+        trial = self.study.get_trials(deepcopy=False)[number]
+        self._ids[number] = trial._trial_id
+        self._records.append(to_record(trial))
+        return self._records[number]
+
+    def _set(self, number: int, **attributes: Any) -> None:
+        for key, value in attributes.items():
+            self.study._storage.set_trial_user_attr(self._ids[number], key, value)
+
+    def add_segment(self, number: int, trained: Trained) -> None:
+        """Keep what a segment of training gave."""
+        record = self._records[number]
+        train_s = round(record.train_s + trained.seconds, 3)
+        memory = round(max(record.peak_memory_gib, trained.peak_memory_gib), 3)
+        self._set(
+            number,
+            train_seconds=train_s,
+            curve=[list(point) for point in trained.curve],
+            peak_memory_gib=memory,
+        )
+        self._records[number] = replace(
+            record, train_s=train_s, curve=tuple(trained.curve), peak_memory_gib=memory
+        )
+
+    def add_rung(self, number: int, trained: Trained, scores: Scores, eval_s: float) -> Rung:
+        """Keep an early evaluation: per item in scores/, in sum in the trial's attributes."""
+        record = self._records[number]
+        accuracy, stderr = macro(scores)
+        before = record.rungs[-1].eval_s if record.rungs else 0.0
+        found = Rung(
+            rung=len(record.rungs),
+            tokens=trained.tokens,
+            step=trained.step,
+            accuracy=accuracy,
+            stderr=stderr,
+            loss=sum(s.loss for s in scores.values()) / len(scores),
+            per_task={task: s.accuracy for task, s in scores.items()},
+            train_s=record.train_s,
+            eval_s=round(before + eval_s, 3),
+        )
+        self.folder.write_scores(f"trial-{number}-rung-{found.rung}", scores)
+        rungs = (*record.rungs, found)
+        self._set(number, rungs=[_plain(rung) for rung in rungs])
+        self._records[number] = replace(record, rungs=rungs)
+        return found
+
+    def entry(self, record: Record, rung: int) -> Entry:
+        """A trial's evaluation at a rung, for the pruner."""
+        scores = self._rung_scores(record, rung)
+        losses = tuple(loss for task in sorted(scores) for loss in scores[task].losses)
+        return Entry(
+            trial=record.number,
+            losses=losses,
+            gpu_hours=record.rungs[rung].gpu_hours,
+            control=record.control,
+        )
+
+    def correct(self, record: Record, rung: int) -> tuple[bool, ...]:
+        """Outcomes per item, in the order of `entry`'s losses."""
+        scores = self._rung_scores(record, rung)
+        return tuple(c for task in sorted(scores) for c in scores[task].correct)
+
+    def _rung_scores(self, record: Record, rung: int) -> Scores:
+        name = f"trial-{record.number}-rung-{rung}"
+        scores = self.folder.read_scores(name)
+        if scores is None:
+            raise BadInput(f"{self.folder.path}/scores/{name}.json is missing; start a new run")
+        return scores
+
+    def promote(self, number: int, rung: int, reason: str) -> None:
+        """Let a trial train up to `rung`."""
+        self._set(number, reason=reason, promoted=rung)
+        self._records[number] = replace(self._records[number], reason=reason, promoted=rung)
+
+    def complete(self, number: int) -> None:
+        """Tell Optuna the values at the top rung."""
+        top = self._records[number].rungs[-1]
+        reason = "complete: reached the top rung"
+        self._finish(number, TrialState.COMPLETE, reason, [top.accuracy, top.gpu_hours])
+
+    def prune(self, number: int, reason: str, *, infeasible: bool = False) -> None:
+        """Tell Optuna that a trial was pruned; never its values at a lower rung."""
+        if infeasible:
+            self._set(number, infeasible=True)
+            self._records[number] = replace(self._records[number], infeasible=True)
+            optuna.Trial(self.study, self._ids[number]).set_constraint("memory", 1.0)
+        self._finish(number, TrialState.PRUNED, reason, None)
+
+    def fail(self, number: int, reason: str) -> None:
+        """Tell Optuna that a trial failed for a cause that is not its recipe's."""
+        self._finish(number, TrialState.FAIL, reason, None)
+
+    def _finish(
+        self, number: int, state: TrialState, reason: str, values: list[float] | None
+    ) -> None:
+        record = self._records[number]
+        flat: dict[str, Any] = {"train_seconds": record.train_s}
+        if record.rungs:  # flat numbers are what the dashboard can sort and plot
+            last = record.rungs[-1]
+            flat |= {
+                "eval_seconds": last.eval_s,
+                "early_loss": round(last.loss, 5),
+                "early_accuracy": round(last.accuracy, 5),
+                "tokens": last.tokens,
+            }
+        self._set(number, reason=reason, **flat)
+        self.study.tell(number, values, state=state)
+        self._records[number] = replace(record, state=state, reason=reason)
+
+
+def to_record(trial: FrozenTrial) -> Record:
+    """A trial of Optuna as the search sees it."""
+    attributes = trial.user_attrs
+    return Record(
+        number=trial.number,
+        state=trial.state,
+        bracket=attributes["bracket"],
+        origin=attributes["origin"],
+        recipe=Recipe.from_dict(attributes["recipe"]),
+        params=trial.params,
+        distributions=trial.distributions,
+        rungs=tuple(Rung(**fields) for fields in attributes.get("rungs", [])),
+        promoted=attributes.get("promoted", 0),
+        reason=attributes["reason"],
+        control=attributes["control"],
+        curve=tuple((int(t), float(loss)) for t, loss in attributes.get("curve", [])),
+        train_s=attributes.get("train_seconds", 0.0),
+        peak_memory_gib=attributes.get("peak_memory_gib", 0.0),
+        infeasible=attributes.get("infeasible", False),
+    )
+
+
+def _plain(rung: Rung) -> dict[str, Any]:
+    return {name: getattr(rung, name) for name in rung.__dataclass_fields__}

@@ -1,0 +1,159 @@
+"""summary.json: what a run found, computed from its folder alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.objective import Scores
+from search.budget import Kind, read_ledger
+from search.pruning import pareto
+from search.store import Record, RunFolder, Store, macro
+
+
+def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
+    """All keys of summary.json; parts that a run has not reached yet are None or empty.
+
+    `default`, `final` and `base` are measured on items that no pruning decision saw.
+    """
+    job = folder.read("job.json")
+    records = store.records()
+    spans = read_ledger(folder.ledger)
+    spent = {str(kind): 0.0 for kind in Kind}
+    for span in spans:
+        spent[span.kind] += span.seconds
+    total = sum(spent.values())
+    facts = store.noted("final_trained")
+    rungs = len((store.noted("plan") or {}).get("rungs", []))
+    trained = sum(r.rungs[-1].tokens for r in records if r.rungs)
+    train_s = sum(r.train_s for r in records)
+    return {
+        "study": job["study"],
+        "model": job["model"],
+        "budget_s": job["budget_s"],
+        "spent_s": {kind: round(seconds, 3) for kind, seconds in spent.items()},
+        "overshoot_s": round(max(0.0, total - job["budget_s"]), 3),
+        "trials": {
+            "complete": sum(r.state is TrialState.COMPLETE for r in records),
+            "pruned": sum(r.state is TrialState.PRUNED and not r.infeasible for r in records),
+            "infeasible": sum(r.infeasible for r in records),
+            "failed": sum(r.state is TrialState.FAIL for r in records),
+        },
+        "pareto": pareto_points(records),
+        "base": _scored(folder, "base"),
+        "default": _default(folder, records),
+        "final": _final(folder, store, records, spent),
+        "forecast_final": store.noted("forecast_final"),
+        "rank_correlation": rank_correlation(records, rungs),
+        "tokens_per_s": round(trained / train_s, 1) if train_s else None,
+        "peak_memory_gib": max(
+            [(facts or {}).get("peak_memory_gib", 0.0)]
+            + [record.peak_memory_gib for record in records]
+        ),
+        "versions": store.noted("versions"),
+        "base_model": store.noted("base"),
+        "seed": job["seed"],
+        "device": store.noted("device"),
+        "winner_reason": store.noted("winner_reason"),
+        "plan": store.noted("plan"),
+        "data": folder.read("data.json")["sha256"] if folder.has("data.json") else {},
+    }
+
+
+def pareto_points(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The Pareto front of accuracy versus gpu_hours over all rungs of all trials."""
+    found = [(record.number, rung) for record in records for rung in record.rungs]
+    front = pareto([(rung.accuracy, rung.gpu_hours) for _, rung in found])
+    return [
+        {
+            "trial": found[i][0],
+            "tokens": found[i][1].tokens,
+            "accuracy": round(found[i][1].accuracy, 5),
+            "stderr": round(found[i][1].stderr, 5),
+            "gpu_hours": round(found[i][1].gpu_hours, 6),
+        }
+        for i in front
+    ]
+
+
+def rank_correlation(records: Sequence[Record], rungs: int) -> dict[str, dict[str, Any]]:
+    """Spearman correlation of the loss at each rung with that at the top rung.
+
+    Over the trials that reached the top: those that were pruned cannot be counted, so the figure
+    says how well a rung ranks the good ones. None below three trials.
+    """
+    top = [r for r in records if rungs and len(r.rungs) == rungs]
+    found: dict[str, dict[str, Any]] = {}
+    for rung in range(rungs - 1):
+        rho = spearman([r.rungs[rung].loss for r in top], [r.rungs[-1].loss for r in top])
+        found[str(rung)] = {"spearman": None if rho is None else round(rho, 3), "n": len(top)}
+    return found
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, ties averaged; None below three pairs or without spread."""
+    if len(a) < 3:
+        return None
+    x, y = _ranks(a), _ranks(b)
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    xy = sum((p - mean_x) * (q - mean_y) for p, q in zip(x, y, strict=True))
+    xx = sum((p - mean_x) ** 2 for p in x)
+    yy = sum((q - mean_y) ** 2 for q in y)
+    return xy / math.sqrt(xx * yy) if xx and yy else None
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2
+        for value in values
+    ]
+
+
+def _scored(folder: RunFolder, name: str) -> dict[str, Any] | None:
+    scores: Scores | None = folder.read_scores(f"{name}-final")
+    if scores is None:
+        return None
+    heldout = folder.read_scores(f"{name}-heldout") or {}
+    accuracy, stderr = macro(scores)
+    return {
+        "accuracy": round(accuracy, 5),
+        "stderr": round(stderr, 5),
+        "items": sum(len(s.correct) for s in scores.values()),
+        "per_task": {task: round(s.accuracy, 5) for task, s in scores.items()},
+        "heldout": {task: round(s.accuracy, 5) for task, s in heldout.items()},
+    }
+
+
+def _default(folder: RunFolder, records: Sequence[Record]) -> dict[str, Any] | None:
+    scored = _scored(folder, "0")
+    if scored is None or not records or not records[0].rungs:
+        return None
+    top = records[0].rungs[-1]
+    return {
+        "recipe": records[0].recipe.to_dict(),
+        **scored,
+        "gpu_hours": round(top.gpu_hours, 6),
+        "tokens": top.tokens,
+        "trial": 0,
+    }
+
+
+def _final(
+    folder: RunFolder, store: Store, records: Sequence[Record], spent: dict[str, float]
+) -> dict[str, Any] | None:
+    scored = _scored(folder, "final")
+    facts = store.noted("final_trained")
+    if scored is None or facts is None:
+        return None
+    winner = records[store.noted("winner")]
+    hours = winner.rungs[-1].gpu_hours + spent[Kind.FINAL_TRAIN] / 3600
+    return {
+        "recipe": winner.recipe.to_dict(),
+        **scored,
+        "gpu_hours": round(hours, 6),
+        "tokens": facts["tokens"],
+        "trial": winner.number,
+    }

@@ -1,0 +1,6 @@
+"""What may vary: Recipe, the search space and its priors."""
+
+from spaces.recipe import Quantization, Recipe, Targets
+from spaces.space import Space, suggest
+
+__all__ = ["Quantization", "Recipe", "Space", "Targets", "suggest"]

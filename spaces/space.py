@@ -1,0 +1,150 @@
+"""The search space: the ranges of the five axes, and how Optuna draws a Recipe from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from search.errors import BadInput
+from spaces.recipe import Quantization, Recipe, Targets, normalised
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIXTURE_SPREAD = 1.5
+"""Standard width of the mixture search: a source's weight is its natural share times e^z, with
+z drawn from [-1.5, 1.5] (a factor of 4.5 either way), renormalised (the logistic-normal family)."""
+
+
+class SuggestsParameters(Protocol):
+    """The part of `optuna.Trial` that a space needs."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """An integer of [low, high]."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """A float of [low, high]."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """One of the choices."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Space:
+    """Ranges of the axes. A tuple is a list of choices; a pair `(low, high)` an interval.
+
+    Raises:
+        BadInput: an empty choice, an interval upside down, or unusable mixture weights.
+    """
+
+    rank: tuple[int, int] = (4, 128)
+    """LoRA rank, searched on a log scale."""
+    alpha_ratio: tuple[int, ...] = (1, 2)
+    """alpha / rank."""
+    targets: tuple[Targets, ...] = (Targets.ATTENTION, Targets.ALL_LINEAR)
+    quantization: tuple[Quantization, ...] = tuple(Quantization)
+    packing: tuple[bool, ...] = (True, False)
+    max_length: tuple[int, ...] = (1024, 2048)
+    learning_rate: tuple[float, float] = (2e-5, 2e-3)
+    """Peak rate, searched on a log scale."""
+    tokens_per_step: tuple[int, ...] = (8192,)
+    natural_mixture: Mapping[str, float]
+    """The centre of the mixture search: weight per source."""
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "learning_rate"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise BadInput(f"space: {name} must be (low, high) with 0 < low <= high")
+        for name in ("alpha_ratio", "targets", "quantization", "packing", "max_length"):
+            if not getattr(self, name):
+                raise BadInput(f"space: {name} has no choice")
+        if not self.tokens_per_step:
+            raise BadInput("space: tokens_per_step has no choice")
+        object.__setattr__(self, "natural_mixture", normalised(self.natural_mixture))
+
+    def without(self, removed: Mapping[Quantization, str]) -> Space:
+        """The space a device can do: quantization kinds in `removed` (kind -> reason) are left out.
+
+        Raises:
+            BadInput: nothing is left.
+        """
+        left = tuple(kind for kind in self.quantization if kind not in removed)
+        if not left:
+            reasons = "; ".join(f"{kind}: {removed[kind]}" for kind in self.quantization)
+            raise BadInput(f"space: this device can do none of the quantization kinds ({reasons})")
+        return replace(self, quantization=left)
+
+
+def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
+    """Draw a Recipe. The parameters' names are those that Optuna's dashboard shows.
+
+    Axes with one choice are still suggested, so that every trial of a study has the same
+    parameters (Optuna's multivariate samplers need that).
+    """
+    rank = trial.suggest_int("rank", *space.rank, log=True)
+    ratio = trial.suggest_categorical("alpha_ratio", space.alpha_ratio)
+    weights = {
+        name: share
+        * math.exp(trial.suggest_float(f"mixture_{name}", -MIXTURE_SPREAD, MIXTURE_SPREAD))
+        for name, share in sorted(space.natural_mixture.items())
+    }
+    return Recipe(
+        rank=rank,
+        alpha=rank * int(ratio),
+        targets=Targets(trial.suggest_categorical("targets", [str(t) for t in space.targets])),
+        quantization=Quantization(
+            trial.suggest_categorical("quantization", [str(q) for q in space.quantization])
+        ),
+        packing=trial.suggest_categorical("packing", space.packing),
+        max_length=trial.suggest_categorical("max_length", space.max_length),
+        learning_rate=trial.suggest_float("learning_rate", *space.learning_rate, log=True),
+        tokens_per_step=trial.suggest_categorical("tokens_per_step", space.tokens_per_step),
+        mixture=weights,
+    )
+
+
+def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
+    """The Optuna parameters of a recipe: the inverse of `suggest`, to enqueue an expert's recipe.
+
+    Raises:
+        BadInput: the recipe lies outside the space (which axis, and its value).
+    """
+    ratio = recipe.alpha / recipe.rank
+    checks: dict[str, tuple[Any, bool]] = {
+        "rank": (recipe.rank, space.rank[0] <= recipe.rank <= space.rank[1]),
+        "alpha_ratio": (ratio, ratio in space.alpha_ratio),
+        "targets": (str(recipe.targets), recipe.targets in space.targets),
+        "quantization": (str(recipe.quantization), recipe.quantization in space.quantization),
+        "packing": (recipe.packing, recipe.packing in space.packing),
+        "max_length": (recipe.max_length, recipe.max_length in space.max_length),
+        "learning_rate": (
+            recipe.learning_rate,
+            space.learning_rate[0] <= recipe.learning_rate <= space.learning_rate[1],
+        ),
+        "tokens_per_step": (
+            recipe.tokens_per_step,
+            recipe.tokens_per_step in space.tokens_per_step,
+        ),
+    }
+    for name, (value, inside) in checks.items():
+        if not inside:
+            raise BadInput(f"space: an expert's recipe has {name} {value}, outside the space")
+    if set(recipe.mixture) != set(space.natural_mixture):
+        raise BadInput(
+            f"space: an expert's mixture names {sorted(recipe.mixture)}, "
+            f"but the sources are {sorted(space.natural_mixture)}"
+        )
+    found = {name: value for name, (value, _) in checks.items()} | {"alpha_ratio": int(ratio)}
+    logs = {
+        name: math.log(max(recipe.mixture[name], 1e-12) / share)
+        for name, share in space.natural_mixture.items()
+        if share > 0
+    }
+    middle = (max(logs.values()) + min(logs.values())) / 2
+    for name in space.natural_mixture:
+        z = logs.get(name, middle) - middle
+        found[f"mixture_{name}"] = max(-MIXTURE_SPREAD, min(MIXTURE_SPREAD, z))
+    return found

