@@ -66,6 +66,16 @@ class RealClock:
         return time.monotonic()
 
 
+def process_age_s() -> float:
+    """Seconds since this process was started (Linux; elsewhere 0, when it read this line)."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        ticks = int(fields[19])  # field 22: start time after boot, in clock ticks
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, ValueError, IndexError):
+        return 0.0
+
+
 class SimulatedClock:
     """A clock that moves only when told: a day's search runs in milliseconds."""
 
@@ -120,8 +130,8 @@ class Ledger:
 
     The job's own clock counts the seconds the job was alive: a resumed job goes on where the last
     line ended. Spans follow each other without gap or overlap, so they add up to the time spent;
-    what no span claims is `idle`. A long span is written in pieces of `PIECE_S`, so that a kill
-    loses no more than that.
+    what comes before the first span is `setup`, and what no span claims is `idle`. A long span is
+    written in pieces of `PIECE_S`, so that a kill loses no more than that.
     """
 
     PIECE_S = 15.0
@@ -136,12 +146,12 @@ class Ledger:
         """
         self._path = path
         self._clock = clock
-        self.spans = read_ledger(path)
+        self.spans = read_ledger(path, repair=True)
         before = self.spans[-1].start + self.spans[-1].seconds if self.spans else 0.0
         began = clock.now() if started is None else started
         self._zero = began - before
         self._mark = before
-        self._open: tuple[str, int | None, str] = (Kind.IDLE, None, "")
+        self._open: tuple[Kind, int | None, str] = (Kind.SETUP, None, "start")
 
     def now(self) -> float:
         """Seconds the job has been alive."""
@@ -152,6 +162,8 @@ class Ledger:
         """Charge what happens inside to `kind`; spans may nest, the inner one wins."""
         outer = self._open
         self._close()
+        if outer[2] == "start":
+            outer = (Kind.IDLE, None, "")
         self._open = (kind, trial, note)
         try:
             yield
@@ -198,10 +210,11 @@ def append_line(path: Path, record: dict[str, object]) -> None:
         os.fsync(file.fileno())
 
 
-def read_ledger(path: Path) -> list[Span]:
+def read_ledger(path: Path, *, repair: bool = False) -> list[Span]:
     """The spans of a ledger; none if the file is missing.
 
-    A last line torn by a crash is cut off the file, so that appending stays safe.
+    A last line torn by a crash is left out; with `repair` it is cut off the file, so that appending
+    is safe (only the process that owns the run folder may do that).
 
     Raises:
         BadInput: a line before the last is broken (file and line number named).
@@ -223,8 +236,9 @@ def read_ledger(path: Path) -> list[Span]:
         except (ValueError, TypeError) as error:
             if number < len(lines):
                 raise BadInput(f"{path}: line {number} is no ledger line ({error})") from None
-            with path.open("r+b") as file:
-                file.truncate(good)
+            if repair:
+                with path.open("r+b") as file:
+                    file.truncate(good)
             break
         spans.append(span)
         good += len(line) + 1

@@ -102,15 +102,20 @@ def forecast_accuracy(
 
     A straight line through the last two points in (log tokens, logit accuracy), its slope halved,
     since curves flatten. The interval spans from no further gain to the full slope, widened by the
-    sampling noise of `items` items. One point: no gain is foreseen. No point: None.
+    sampling noise of `items` items. One point: no gain is foreseen. While fewer than three items
+    are right, accuracy says nothing of what is to come, and the interval is open to 1. No point:
+    None.
     """
     if not points:
         return None
     last_tokens, last = points[-1]
     noise = 1.28 * math.sqrt(max(last * (1 - last), 0.25 / items) / items)
+    floor = last * items < 3
     if len(points) < 2 or points[-2][0] >= last_tokens or tokens <= last_tokens:
         return AccuracyForecast(
-            accuracy=last, low=max(0.0, last - noise), high=min(1.0, last + noise)
+            accuracy=last,
+            low=max(0.0, last - noise),
+            high=1.0 if floor else min(1.0, last + noise),
         )
     before_tokens, before = points[-2]
     slope = (_logit(last, items) - _logit(before, items)) / math.log(last_tokens / before_tokens)
@@ -120,7 +125,7 @@ def forecast_accuracy(
     return AccuracyForecast(
         accuracy=_expit(start + slope * ahead / 2),
         low=max(0.0, last - noise),
-        high=min(1.0, _expit(start + slope * ahead) + noise),
+        high=1.0 if floor else min(1.0, _expit(start + slope * ahead) + noise),
     )
 
 

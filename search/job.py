@@ -11,13 +11,15 @@ from optuna.storages import BaseStorage
 from objectives import base, data
 from objectives.objective import Objective
 from search.budget import Clock, Kind, Ledger, RealClock
-from search.errors import BudgetTooSmall
-from search.loop import Job, run_job
+from search.errors import BadInput, BudgetTooSmall
+from search.folder import RunFolder
+from search.loop import run_job
 from search.planner import make_plan
 from search.recipe import export_recipe
 from search.report import closing_lines, write_report
 from search.request import Request, build_study, first_costs, parse_memory
-from search.store import RunFolder, Store
+from search.state import Job
+from search.store import Store
 from search.summary import summarise
 from search.view import View, choose_view
 from search.worker import ProcessObjective
@@ -83,24 +85,23 @@ def run(
         if finished(folder):
             shown.line(f"{folder.path} is finished already; its recipe is in {folder.path}/recipe")
             return folder
-        ledger = Ledger(folder.ledger, clock, started=began)
+        shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
+        prepare_data(study, folder, request.seed, shown)
+        store = Store(folder, request.name or study.name, storage)
+        made = (
+            objective(study, folder.path)
+            if objective
+            else ProcessObjective(
+                model=study.model,
+                run_dir=folder.path,
+                seed=request.seed,
+                max_length=max(study.space.max_length),
+                memory_gib=memory_gib,
+                trust_remote_code=request.trust_remote_code,
+            )
+        )
+        ledger = Ledger(folder.ledger, clock, started=began)  # charges all of this to setup
         try:
-            with ledger.span(Kind.SETUP):
-                store = Store(folder, request.name or study.name, storage)
-                shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
-                prepare_data(study, folder, request.seed, shown)
-                made = (
-                    objective(study, folder.path)
-                    if objective
-                    else ProcessObjective(
-                        model=study.model,
-                        run_dir=folder.path,
-                        seed=request.seed,
-                        max_length=max(study.space.max_length),
-                        memory_gib=memory_gib,
-                        trust_remote_code=request.trust_remote_code,
-                    )
-                )
             job = Job(
                 study=study,
                 budget_s=request.budget_s,
@@ -145,7 +146,11 @@ def prepare_data(study: Study, folder: RunFolder, seed: int, view: View) -> None
     """Write training rows and items, once per job."""
     if folder.has("data.json"):
         return
-    lines, hashes = data.prepare(study, folder.path, seed)
+    try:
+        lines, hashes = data.prepare(study, folder.path, seed)
+    except BadInput:
+        folder.undo()
+        raise
     folder.write("data.json", {"lines": lines, "sha256": hashes})
     for line in lines:
         view.line(line)

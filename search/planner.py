@@ -23,12 +23,14 @@ MARGIN_S = 4.0
 MOST_MARGIN_S = 120.0
 EXPORT_S = 6.0
 """Seconds for writing recipe and report."""
+FULL_BRACKET = 6
+"""Fewest trials of which successive halving prunes two."""
 SMALLEST_BRACKET = 4
-FINAL_AT_LEAST = 1.0
-"""The final run goes on for at least as many tokens as the first rung of the search."""
 LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """First rungs come in these multiples of the study's shortest: a coarse grid, so that timing noise
 seldom changes the plan."""
+SHORTENED = (0.75, 0.5, 0.375, 0.25)
+"""Multiples for a job that is already under way on a machine slower than assumed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +114,9 @@ def bracket_cost(count: int, rungs: tuple[int, ...], costs: Costs, eta: int) -> 
     return seconds
 
 
-def make_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan:
+def make_plan(
+    study: Study, budget_s: float, spent_s: float, costs: Costs, *, elastic: bool = False
+) -> Plan:
     """Split a budget.
 
     Args:
@@ -120,11 +124,13 @@ def make_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
         budget_s: the whole budget.
         spent_s: seconds already spent.
         costs: forecasts.
+        elastic: accept rungs shorter than the study asks for, rather than give up a job under way.
 
     Raises:
         BudgetTooSmall: not even the smallest search and final run fit; says what would.
     """
-    found = _try_plan(study, budget_s, spent_s, costs)
+    multiples = SHORTENED + LADDER if elastic else LADDER
+    found = _try_plan(study, budget_s, spent_s, costs, multiples)
     if found is None:
         least = least_budget(study, spent_s, costs)
         raise BudgetTooSmall(
@@ -137,24 +143,27 @@ def make_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
 def least_budget(study: Study, spent_s: float, costs: Costs) -> float:
     """The smallest budget that `make_plan` takes, rounded up to 10 seconds."""
     low, high = 0.0, 60.0
-    while _try_plan(study, high, spent_s, costs) is None:
+    while _try_plan(study, high, spent_s, costs, LADDER) is None:
         low, high = high, high * 2
     while high - low > 5:
         middle = (low + high) / 2
-        low, high = (low, middle) if _try_plan(study, middle, spent_s, costs) else (middle, high)
+        fits = _try_plan(study, middle, spent_s, costs, LADDER) is not None
+        low, high = (low, middle) if fits else (middle, high)
     return math.ceil(high / 10) * 10
 
 
-def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan | None:
+def _try_plan(
+    study: Study, budget_s: float, spent_s: float, costs: Costs, multiples: tuple[float, ...]
+) -> Plan | None:
     margin = min(MARGIN_S + MARGIN_SHARE * budget_s, MOST_MARGIN_S)
     load = spent_s + costs.load_s
     final_eval = 3 * costs.final_eval_s
     free = budget_s - load - margin - EXPORT_S - final_eval
     final_train = study.final_share * free
     search = free - final_train
-    if final_train < FINAL_AT_LEAST * study.first_rung_tokens * costs.token_s:
-        return None
-    ladder = _ladder(study, search, final_train, costs)
+    if final_train < min(multiples) * study.first_rung_tokens * costs.token_s:
+        return None  # the final run must add at least a first rung
+    ladder = _ladder(study, search, final_train, costs, multiples)
     if ladder is None:
         return None
     bracket, rungs = ladder
@@ -176,23 +185,33 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
 
 
 def _ladder(
-    study: Study, search_s: float, final_train_s: float, costs: Costs
+    study: Study,
+    search_s: float,
+    final_train_s: float,
+    costs: Costs,
+    multiples: tuple[float, ...],
 ) -> tuple[int, tuple[int, ...]] | None:
     """The longest rungs whose first bracket fits: (trials of the bracket, tokens per rung).
 
-    A full bracket comes before three rungs, three rungs before longer ones. The top rung stays
-    below a third of what the final run adds: what time is then left starts further brackets.
+    A full bracket comes before three rungs, three rungs before longer ones, and a bracket too small
+    to prune two trials comes last. The top rung stays below a third of what the final run adds:
+    what time is then left starts further brackets.
     """
     longest = final_train_s / costs.token_s / study.eta
-    for bracket in range(study.bracket, SMALLEST_BRACKET - 1, -1):
+    full = min(FULL_BRACKET, study.bracket)
+    ideal = tuple(m for m in multiples if m >= 1)
+    attempts = [(count, ideal) for count in range(study.bracket, full - 1, -1)]
+    attempts += [(count, multiples) for count in range(study.bracket, full - 1, -1)]
+    attempts += [(count, multiples) for count in range(full - 1, SMALLEST_BRACKET - 1, -1)]
+    for count, allowed in attempts:
         for rung_count in (3, 2):
-            for multiple in reversed(LADDER):
+            for multiple in sorted(allowed, reverse=True):
                 first = round(study.first_rung_tokens * multiple)
                 rungs = tuple(first * study.eta**k for k in range(rung_count))
                 if multiple > 1 and rungs[-1] > longest:
                     continue
-                if bracket_cost(bracket, rungs, costs, study.eta) <= search_s:
-                    return bracket, rungs
+                if bracket_cost(count, rungs, costs, study.eta) <= search_s:
+                    return count, rungs
     return None
 
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import search
 from objectives.data import hash_file
+from search.final import FINAL
 from search.store import Record
 from search.summary import summarise
 
 if TYPE_CHECKING:
-    from search.loop import Job
+    from search.state import Job
 
 FORMAT = 1
-FINAL = "final"
+"""Version of recipe.json."""
 
 
 def export_recipe(job: Job) -> None:

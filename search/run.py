@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from search.budget import RealClock, parse_budget
+from search.budget import RealClock, parse_budget, process_age_s
 from search.errors import Interrupted, RecipeSearchError
 
 
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    started = RealClock().now()
+    started = RealClock().now() - process_age_s()
     options = parser().parse_args(arguments)
     try:
         budget_s = parse_budget(options.budget)

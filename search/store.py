@@ -1,4 +1,4 @@
-"""The run folder and its Optuna study: everything a job knows, so that a killed job goes on.
+"""The Optuna study of a run folder: what a job knows of its trials, so that a killed job goes on.
 
 Trials stay RUNNING in Optuna until they are pruned, complete or failed; between segments they
 rest, and their results so far are in their user attributes.
@@ -6,26 +6,21 @@ rest, and their results so far are in their user attributes.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from objectives.objective import Scores, TaskScore, Trained
-from objectives.rows import iterate_jsonl
+from objectives.objective import Scores, Trained
 from search.errors import BadInput
+from search.folder import RunFolder
 from search.pruning import Entry
 from spaces import Recipe
 
-FORMAT = 1
 METRICS = ["accuracy", "gpu_hours"]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -84,142 +79,18 @@ class Record:
 
 
 def macro(scores: Scores) -> tuple[float, float]:
-    """(mean accuracy over tasks, its standard error): tasks count the same, items are binomial."""
+    """(mean accuracy over tasks, its standard error): tasks count the same, items are binomial.
+
+    The variance is that of Jeffreys' estimate (half an item added on either side), so that no item
+    right out of many does not read as certainty.
+    """
     accuracies = [score.accuracy for score in scores.values()]
-    variance = sum(
-        score.accuracy * (1 - score.accuracy) / len(score.correct) for score in scores.values()
-    )
+    variance = 0.0
+    for score in scores.values():
+        count = len(score.correct)
+        share = (sum(score.correct) + 0.5) / (count + 1)
+        variance += share * (1 - share) / count
     return sum(accuracies) / len(accuracies), variance**0.5 / len(accuracies)
-
-
-@dataclass(slots=True)
-class RunFolder:
-    """Paths and small files of a run folder; one process at a time."""
-
-    path: Path
-    _lock: IO[str] | None = field(default=None, repr=False)
-
-    @property
-    def ledger(self) -> Path:
-        """The ledger file."""
-        return self.path / "ledger.jsonl"
-
-    def open(self, job: Mapping[str, Any]) -> bool:
-        """Create the folder, or check that it belongs to this job; returns whether it existed.
-
-        Raises:
-            BadInput: not writable, in use, or another job's (what differs is named).
-        """
-        existed = (self.path / "job.json").is_file()
-        try:
-            if not existed and self.path.is_dir() and any(self.path.iterdir()):
-                raise BadInput(
-                    f"--out {self.path}: the folder holds something that is no run; "
-                    "choose an empty or a new folder"
-                )
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / "lock").open("a+", encoding="utf-8")
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise BadInput(
-                f"--out {self.path}: cannot write there ({reason}); choose another folder"
-            ) from None
-        self._take_lock()
-        if existed:
-            self._compare(job)
-        else:
-            self.write("job.json", {"format": FORMAT} | dict(job))
-        return existed
-
-    def _take_lock(self) -> None:
-        assert self._lock is not None  # noqa: S101  # open() just set it
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            pid = self._lock.read().strip() or "unknown"
-            raise BadInput(
-                f"--out {self.path}: process {pid} is working there; wait for it or choose another"
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
-        self._lock.flush()
-
-    def _compare(self, job: Mapping[str, Any]) -> None:
-        known = self.read("job.json")
-        if known.get("format") != FORMAT:
-            raise BadInput(
-                f"--out {self.path}: written by another version (format {known.get('format')}); "
-                "choose another folder"
-            )
-        for key, value in job.items():
-            if known.get(key) != value:
-                detail = "" if key == "fingerprint" else f" ({known.get(key)!r}, not {value!r})"
-                what = "study or data" if key == "fingerprint" else key
-                raise BadInput(
-                    f"--out {self.path} belongs to another job: its {what} differs{detail}; "
-                    "give the same command to resume it, or another --out"
-                )
-
-    def release(self) -> None:
-        """Let other processes in."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def write(self, name: str, content: Any) -> None:
-        """Write a JSON file that is whole or absent."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-
-    def read(self, name: str) -> dict[str, Any]:
-        """A JSON file.
-
-        Raises:
-            BadInput: missing or damaged.
-        """
-        path = self.path / name
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"cannot read {path} ({error}); is this a run folder?") from None
-        if not isinstance(content, dict):
-            raise BadInput(f"{path} is damaged: expected a JSON object")
-        return content
-
-    def has(self, name: str) -> bool:
-        """Whether a file is there."""
-        return (self.path / name).is_file()
-
-    def write_scores(self, name: str, scores: Scores) -> None:
-        """Keep every item's outcome: `scores/NAME.json`."""
-        plain = {
-            task: {
-                "correct": [int(c) for c in s.correct],
-                "losses": [round(x, 5) for x in s.losses],
-            }
-            for task, s in scores.items()
-        }
-        self.write(f"scores/{name}.json", plain)
-
-    def read_scores(self, name: str) -> Scores | None:
-        """Scores written earlier, if any."""
-        if not self.has(f"scores/{name}.json"):
-            return None
-        return {
-            task: TaskScore(correct=[bool(c) for c in s["correct"]], losses=s["losses"])
-            for task, s in self.read(f"scores/{name}.json").items()
-        }
-
-    def items(self, name: str) -> list[dict[str, Any]]:
-        """Evaluation items: search, final or heldout."""
-        return list(iterate_jsonl(self.path / "data" / "items" / f"{name}.jsonl"))
 
 
 class Store:
@@ -409,8 +280,14 @@ class Store:
 
 
 def to_record(trial: FrozenTrial) -> Record:
-    """A trial of Optuna as the search sees it."""
+    """A trial of Optuna as the search sees it.
+
+    Raises:
+        BadInput: somebody else added it to the study.
+    """
     attributes = trial.user_attrs
+    if not {"bracket", "origin", "recipe", "reason", "control"} <= set(attributes):
+        raise BadInput(f"study.db: trial {trial.number} is none of this tool's; delete it there")
     return Record(
         number=trial.number,
         state=trial.state,

@@ -10,8 +10,9 @@ from optuna.trial import TrialState
 
 from objectives.objective import Scores
 from search.budget import Kind, read_ledger
+from search.folder import RunFolder
 from search.pruning import pareto
-from search.store import Record, RunFolder, Store, macro
+from search.store import Record, Store, macro
 
 
 def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:

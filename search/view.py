@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from search.loop import Job
+    from search.state import Job
     from search.store import Record
 
 COLOURS = {
@@ -186,31 +186,43 @@ def budget_bar(job: Job, width: int) -> Text:
 
 
 def trials_table(records: list[Record], width: int, rows: int = 12) -> Table:
-    """The latest trials: recipe, rung, loss, accuracy, cost, and why."""
+    """The latest trials: recipe, rung, loss, accuracy, cost, and why; fewer columns if narrow."""
     from rich.table import Table  # noqa: PLC0415  # --help must not pay for it
-    from rich.text import Text  # noqa: PLC0415  # likewise
 
-    table = Table(box=None, pad_edge=False, expand=width > 120)
-    for name in ("trial", "state", "rung", "tokens", "loss", "accuracy", "time"):
-        table.add_column(name, justify="left" if name == "state" else "right", no_wrap=True)
-    table.add_column("recipe", overflow="ellipsis", no_wrap=True)
-    if width > 120:
-        table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)
-    for record in records[-rows:]:
-        last = record.rungs[-1] if record.rungs else None
-        state = record.state.name
-        cells: list[RenderableType] = [
-            str(record.number),
-            Text(state.lower(), style=STATE_COLOURS.get(state, "white")),
-            str(last.rung) if last else "",
-            f"{last.tokens:,}" if last else "",
-            f"{last.loss:.3f}" if last else "",
-            f"{last.accuracy:.3f}" if last else "",
-            format_seconds(last.train_s + last.eval_s) if last else "",
-            record.recipe.short(),
-        ]
-        table.add_row(*cells, *([record.reason] if width > 120 else []))
+    cells = [row_of(record) for record in records[-rows:]]
+    names = list(cells[0])
+    if width < 72:
+        names = [name for name in names if name not in {"rung", "tokens", "time"}]
+    if width <= 120:
+        names.remove("why")
+    table = Table(box=None, pad_edge=False, expand=True)
+    for name in names:
+        if name == names[-1]:  # takes what is left, and is cut off
+            table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1)
+            continue
+        widest = max(len(name), *(len(row[name]) for row in cells))
+        left = name in {"state", "recipe"}
+        table.add_column(name, justify="left" if left else "right", no_wrap=True, min_width=widest)
+    for row in cells:
+        style = STATE_COLOURS.get(row["state"].upper(), "white")
+        table.add_row(*(row[name] for name in names), style=style)
     return table
+
+
+def row_of(record: Record) -> dict[str, str]:
+    """A trial's cells by column."""
+    last = record.rungs[-1] if record.rungs else None
+    return {
+        "trial": str(record.number),
+        "state": record.state.name.lower(),
+        "rung": str(last.rung) if last else "",
+        "tokens": f"{last.tokens:,}" if last else "",
+        "loss": f"{last.loss:.3f}" if last else "",
+        "accuracy": f"{last.accuracy:.3f}" if last else "",
+        "time": format_seconds(last.train_s + last.eval_s) if last else "",
+        "recipe": record.recipe.short(),
+        "why": record.reason,
+    }
 
 
 def now_line(job: Job, width: int) -> Text:

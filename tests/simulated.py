@@ -9,9 +9,10 @@ from optuna.storages import BaseStorage, InMemoryStorage
 
 from objectives.replay import CurveObjective
 from search.budget import SimulatedClock
+from search.folder import RunFolder
 from search.job import run
 from search.request import Request
-from search.store import RunFolder, Store
+from search.store import Store
 from search.view import NoView
 
 

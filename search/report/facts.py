@@ -14,10 +14,11 @@ from search.budget import Span, read_ledger
 
 if TYPE_CHECKING:
     from objectives.objective import Scores
-    from search.store import Record, RunFolder, Store
+    from search.folder import RunFolder
+    from search.store import Record, Store
 
-ABSOLUTE = re.compile(r"(?<![\w.~:/<])(?:~|file:/{2}|sqlite:/{3})?(?:/[\w.@%+ -]*[\w.@%+-])+/?")
-"""A path from the root or the home folder inside a text; its last part may be told, the rest not."""
+ABSOLUTE = re.compile(r"(?<![\w.~:/<])(?:~|file:/{2}|sqlite:/{3})?(?:/[\w.@][\w.@%+-]*)+/?")
+"""A path from the root or the home folder inside a text: no more than its name may be told."""
 PARTS = ("base", "default", "final")
 SCORED = {"base": "base", "default": "0", "final": "final"}
 """Names of the score files by part of the summary."""
@@ -93,7 +94,7 @@ def without_paths(value: Any, hidden: tuple[str, ...] = ()) -> Any:
 
     Args:
         value: texts, numbers, lists and mappings, nested as they like.
-        hidden: folders that may hold characters which end a path elsewhere, such as brackets.
+        hidden: folders known by name, which may hold spaces and the like.
     """
     if isinstance(value, str):
         for folder in hidden:

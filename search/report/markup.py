@@ -95,7 +95,7 @@ def table(
     ]
     body = [line(row, stands_out=i in marked) for i, row in enumerate(rows)]
     parts = [
-        element("caption", caption),
+        element("caption", element("span", caption)),
         element("thead", element("tr", *names)),
         element("tbody", *body),
     ]

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from search.store import Record
 
-WIDTH = 5.6
-"""Inches; the page scales figures to its column."""
+WIDTH = 4.7
+"""Inches; the page scales figures to its column, and on a phone shows them about that wide."""
 KIND_COLOURS = {
     Kind.SEARCH_TRAIN: "search",
     Kind.SEARCH_EVAL: "search-soft",
     Kind.FINAL_TRAIN: "final",
     Kind.FINAL_EVAL: "final-soft",
 }
+NAMES = {"default": "default", "final": "final run"}
 UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
 
 
@@ -37,58 +38,35 @@ def pareto_figure(facts: Facts) -> Figure:
     Returns:
         A figure even if nothing was evaluated yet; it then says so.
     """
-    figure, axes = _frame(3.7)
+    figure, axes = _frame(3.3)
     summary = facts.summary
+    final, foreseen, base = summary["final"], summary["forecast_final"], summary["base"]
     rungs = [rung for record in facts.records for rung in record.rungs]
-    final, forecast = summary["final"], summary["forecast_final"]
     default = summary["default"] or _last_of_default(facts)
-    hours = [r.gpu_hours for r in rungs] + [part["gpu_hours"] for part in (final, forecast) if part]
+    hours = [r.gpu_hours for r in rungs] + [p["gpu_hours"] for p in (final, foreseen) if p]
     axes.set_xlabel(f"{facts.unit} spent on the trial{' (log scale)' if any(hours) else ''}")
     axes.set_ylabel("accuracy (share of items)")
     if any(hours):
         _log_axis(axes, hours)
+    if base:
+        axes.axhline(base["accuracy"], color=colour("faint"), lw=1.2, ls=":", label="base model")
+    if rungs:
+        _evaluations(axes, facts)
     else:
-        axes.text(0.5, 0.5, "no evaluation yet", ha="center", transform=axes.transAxes)
-    if summary["base"]:
-        axes.axhline(
-            summary["base"]["accuracy"], color=colour("faint"), lw=1.2, ls=":", label="base model"
-        )
-    axes.scatter(
-        [r.gpu_hours for r in rungs],
-        [r.accuracy for r in rungs],
-        s=16,
-        color=colour("faint"),
-        lw=0,
-        label="early evaluation",
-    )
-    front = summary["pareto"]
-    axes.plot(
-        [p["gpu_hours"] for p in front],
-        [p["accuracy"] for p in front],
-        color=colour("search"),
-        marker="o",
-        ms=4.5,
-        lw=1.6,
-        drawstyle="steps-post",
-        label="Pareto front",
-    )
-    if forecast:
-        _error(
-            axes,
-            forecast["gpu_hours"],
-            forecast["accuracy"],
-            (forecast["accuracy"] - forecast["low"], forecast["high"] - forecast["accuracy"]),
-            {"color": colour("final-soft"), "fmt": "_", "ms": 12, "lw": 5, "zorder": 2},
-            "forecast of the final run",
-        )
+        axes.text(0.5, 0.5, "no trial was evaluated yet", ha="center", transform=axes.transAxes)
+    if foreseen:
+        at, soft = [foreseen["gpu_hours"]], colour("final-soft")
+        bar = axes.vlines(at, foreseen["low"], foreseen["high"], color=soft, lw=5)
+        bar.set_label("forecast of the final run")
+        axes.plot(at, [foreseen["accuracy"]], color=soft, marker="_", ms=16, mew=2)
     for part, name, marker in ((default, "default", "s"), (final, "final", "D")):
         if part:
-            look = {"color": colour(name), "fmt": marker, "ms": 7, "lw": 1.4, "capsize": 3}
-            label = "final run" if name == "final" else "default"
-            bars = (part["stderr"], part["stderr"])
-            _error(axes, part["gpu_hours"], part["accuracy"], bars, look | {"zorder": 4}, label)
-    accuracies = [r.accuracy for r in rungs] + [p["accuracy"] for p in (final, default) if p]
-    top = max([*accuracies, forecast["high"] if forecast else 0.0, 0.05])
+            x, y, look = [part["gpu_hours"]], [part["accuracy"]], colour(name)
+            error = part["stderr"]
+            axes.errorbar(x, y, yerr=error, fmt="none", lw=1.4, capsize=3, color=look, zorder=4)
+            axes.plot(x, y, marker=marker, ms=6.5, lw=0, color=look, label=NAMES[name], zorder=4)
+    accuracies = [r.accuracy for r in rungs] + [p["accuracy"] for p in (final, default, base) if p]
+    top = max([*accuracies, foreseen["high"] if foreseen else 0.0, 0.05])
     axes.set_ylim(-0.03 * top, min(1.03, 1.1 * top))
     if axes.get_legend_handles_labels()[0]:
         figure.legend(loc="outside upper left", ncols=3, **_legend())
@@ -100,7 +78,7 @@ def learning_figure(facts: Facts) -> Figure | None:
     trials = [record for record in facts.records if record.rungs]
     if not trials:
         return None
-    figure, axes = _frame(3.6)
+    figure, axes = _frame(3.1)
     named: set[str] = set()
     for record in sorted(trials, key=lambda r: _rank(facts, r)):
         name, look, label = _trial_look(facts, record)
@@ -132,7 +110,7 @@ def budget_figure(facts: Facts) -> Figure | None:
         return None
     budget = facts.summary["budget_s"]
     unit, size = next((name, s) for name, s in UNITS if budget >= 2 * s or s == 1.0)
-    figure, axes = _frame(0.9 + 0.3 * len(kinds))
+    figure, axes = _frame(0.8 + 0.25 * len(kinds))
     for row, kind in enumerate(kinds):
         axes.broken_barh(
             [(s.start / size, s.seconds / size) for s in facts.spans if s.kind == kind],
@@ -141,7 +119,7 @@ def budget_figure(facts: Facts) -> Figure | None:
             lw=0.6,
         )
     end = max(budget, facts.spans[-1].start + facts.spans[-1].seconds) / size
-    axes.axvline(budget / size, color=colour("default"), lw=1.4, label="deadline")
+    axes.axvline(budget / size, color=colour("default"), lw=1.4)
     axes.set_xlim(0, end * 1.01)
     axes.set_ylim(len(kinds) - 0.4, -0.6)
     axes.set_yticks(range(len(kinds)), [str(kind) for kind in kinds])
@@ -198,17 +176,23 @@ def _frame(height: float) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=colour("line"), lw=0.8)
-    axes.tick_params(which="both", color=colour("faint"), labelcolor=colour("muted"), labelsize=9)
+    axes.tick_params(which="both", color=colour("faint"), labelcolor=colour("muted"), labelsize=8.5)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color(colour("faint"))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set(color=colour("ink"), size=9.5)
+        axis.label.set(color=colour("ink"), size=9)
     return figure, axes
 
 
 def _legend() -> dict[str, Any]:
-    return {"frameon": False, "fontsize": 9, "labelcolor": colour("ink"), "handlelength": 1.4}
+    return {
+        "frameon": False,
+        "fontsize": 8.5,
+        "columnspacing": 1.2,
+        "labelcolor": colour("ink"),
+        "handlelength": 1.4,
+    }
 
 
 def _log_axis(axes: Axes, hours: list[float]) -> None:
@@ -220,11 +204,22 @@ def _log_axis(axes: Axes, hours: list[float]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
 
 
-def _error(
-    axes: Axes, x: float, y: float, bars: tuple[float, float], look: dict[str, Any], label: str
-) -> None:
-    below, above = (max(0.0, bar) for bar in bars)
-    axes.errorbar([x], [y], yerr=[[below], [above]], label=label, **look)
+def _evaluations(axes: Axes, facts: Facts) -> None:
+    """Every early evaluation, and the Pareto front among them."""
+    rungs = [rung for record in facts.records for rung in record.rungs]
+    x, y = [rung.gpu_hours for rung in rungs], [rung.accuracy for rung in rungs]
+    axes.scatter(x, y, s=16, color=colour("faint"), lw=0, label="early evaluation")
+    front = facts.summary["pareto"]
+    axes.step(
+        [point["gpu_hours"] for point in front],
+        [point["accuracy"] for point in front],
+        where="post",
+        color=colour("search"),
+        marker="o",
+        ms=4.5,
+        lw=1.6,
+        label="Pareto front",
+    )
 
 
 def _last_of_default(facts: Facts) -> dict[str, float] | None:
@@ -235,7 +230,7 @@ def _last_of_default(facts: Facts) -> dict[str, float] | None:
     return {"gpu_hours": last.gpu_hours, "accuracy": last.accuracy, "stderr": last.stderr}
 
 
-def _trial_look(facts: Facts, record: Record) -> tuple[str, dict[str, float], str]:
+def _trial_look(facts: Facts, record: Record) -> tuple[str, dict[str, Any], str]:
     """(colour, line, legend entry) of a trial's learning curve."""
     strong, usual, weak = {"lw": 2.2, "ms": 5}, {"lw": 1.2, "ms": 3.5}, {"lw": 0.9, "ms": 3}
     if record.number == facts.final_trial:
@@ -244,10 +239,10 @@ def _trial_look(facts: Facts, record: Record) -> tuple[str, dict[str, float], st
         return "default", strong, f"trial {record.number}, default"
     if record.state.name == "PRUNED":
         return "faint", weak, "pruned"
-    return "search", usual, "complete" if record.state.name == "COMPLETE" else "not finished"
+    return "search-soft", usual, "complete" if record.state.name == "COMPLETE" else "not finished"
 
 
 def _rank(facts: Facts, record: Record) -> int:
     """Draw the plain ones first, what matters on top."""
-    order = ("faint", "search", "default", "final")
+    order = ("faint", "search-soft", "default", "final")
     return order.index(_trial_look(facts, record)[0])

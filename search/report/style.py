@@ -64,15 +64,17 @@ a{color:var(--search)}
 margin:1.4rem 0;border-radius:0 .4rem .4rem 0}
 .notice p{margin:0 0 .3rem}
 .notice ul{margin:0;padding-left:1.2rem}
-nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:.7rem 0;margin:1.6rem 0 0;
-border-top:1px solid var(--line);border-bottom:1px solid var(--line);font-size:.9rem}
+nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:.7rem 0;
+margin:1.6rem 0 0;border-top:1px solid var(--line);border-bottom:1px solid var(--line);
+font-size:.9rem}
 nav a{text-decoration:none}
 nav a:hover{text-decoration:underline}
 .scroll{overflow-x:auto;margin:1.1rem 0;background:var(--card);border:1px solid var(--line);
 border-radius:.5rem}
-.scroll:focus-visible,pre:focus-visible,.card:focus-visible{outline:2px solid var(--search);outline-offset:2px}
+.scroll:focus-visible,pre:focus-visible{outline:2px solid var(--search);outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.9rem;line-height:1.45}
 caption{text-align:left;color:var(--muted);font-size:.85rem;padding:.7rem .9rem .2rem}
+caption span{display:inline-block;position:sticky;left:.9rem;max-width:calc(100vw - 4rem)}
 th,td{padding:.5rem .9rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 thead th{color:var(--muted);font-weight:500;font-size:.82rem;white-space:nowrap}
 tbody th,tfoot th{font-weight:500;white-space:nowrap}
@@ -80,19 +82,20 @@ tbody tr:last-child>*{border-bottom:0}
 tfoot>tr>*{border-top:1px solid var(--line);border-bottom:0;font-weight:600}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .marked>*{color:var(--final);font-weight:600}
-.text{min-width:11rem}
-.why{min-width:19rem}
-.trials td,.trials th{font-size:.85rem}
+.why,.verdict{min-width:13rem}
+.trials td,.trials th{font-size:.85rem;padding:.5rem .7rem}
 .trials ul{list-style:none;margin:0;padding:0;white-space:nowrap;font-variant-numeric:tabular-nums}
+.trials li{margin:0}
 .recipe{white-space:nowrap}
-.small{display:block;color:var(--muted);font-size:.8rem;font-weight:400}
+.small{display:block;color:var(--muted);font-size:.8rem;font-weight:400;
+white-space:normal}
 .bar{display:block;height:.45rem;border-radius:.25rem;background:var(--line);min-width:7rem;
 margin-top:.5rem;overflow:hidden}
 .bar span{display:block;height:100%;border-radius:.25rem}
 figure{margin:1.2rem 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.9rem;
 overflow-x:auto}
-.card svg{display:block;width:100%;min-width:27rem;max-width:42rem;height:auto;margin:0 auto}
+.card svg{display:block;width:100%;min-width:19rem;max-width:36rem;height:auto;margin:0 auto}
 .card svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif!important}
 figcaption{color:var(--muted);font-size:.88rem;margin-top:.5rem;max-width:42rem}
 pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem;
@@ -100,6 +103,9 @@ overflow-x:auto;margin:.5rem 0}
 code{font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 li{margin:.15rem 0}
 footer{margin-top:3.5rem;color:var(--muted);font-size:.85rem}
-@media (max-width:34rem){main{padding-top:1.5rem}.main .value{font-size:3rem}section{margin-top:2.6rem}}
+@media (max-width:34rem){main{padding-top:1.5rem}.main .value{font-size:3rem}
+section{margin-top:2.6rem}
+th,td{padding:.45rem .55rem}.bar{min-width:3.5rem}
+.card{padding:.5rem}}
 @media print{nav{display:none}.scroll,.card{overflow:visible}}
 """

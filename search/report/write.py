@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from search.store import RunFolder, Store
+if TYPE_CHECKING:
+    from search.folder import RunFolder
+    from search.store import Store
 
 
 def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> None:
-    """Write report/index.html and report/pareto.png."""
+    """Write report/index.html and report/pareto.png; the same folder gives the same files.
+
+    Args:
+        folder: the run folder, finished or not.
+        store: its study.
+        summary: as `search.summary.summarise` gives it.
+
+    Raises:
+        BadInput: a file of the folder is damaged, or report/ cannot be written.
+    """
+    from search.errors import BadInput  # noqa: PLC0415  # see the next line
+    from search.report.facts import gather  # noqa: PLC0415  # --help must not pay for matplotlib
+    from search.report.html import page  # noqa: PLC0415  # likewise
+    from search.report.plots import pareto_figure, to_png  # noqa: PLC0415  # likewise
+
+    facts = gather(folder, store, summary)
+    files = {
+        "index.html": page(facts).encode(),
+        "pareto.png": to_png(pareto_figure(facts)),
+    }
+    target = folder.path / "report"
+    try:
+        target.mkdir(exist_ok=True)
+        for name, content in files.items():
+            part = target / f"{name}.part"
+            part.write_bytes(content)
+            part.replace(target / name)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"{target}: cannot write the report there ({reason})") from None

@@ -203,7 +203,7 @@ def test_three_crashes_in_a_row_stop_the_job_with_the_cause(tmp_path: Path) -> N
         if name != "0":
             raise WorkerFailed("no driver")
 
-    with pytest.raises(WorkerFailed, match="in a row.*no driver"):
+    with pytest.raises(WorkerFailed, match=r"in a row.*no driver"):
         Simulation(tmp_path / "run").run(fail=always)
 
 

@@ -1,0 +1,137 @@
+"""The final run: the winner is trained on with the rest of the budget, then all is scored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optuna.trial import TrialState
+
+from objectives.objective import Schedule, Trained
+from search.budget import Kind, format_seconds
+from search.errors import BudgetTooSmall
+from search.forecast import KNOWN, forecast_accuracy
+from search.planner import Plan
+from search.pruning import Finalist, choose
+from search.state import Job, kept_scores
+from search.store import Record
+from spaces import Recipe
+
+WARMUP_STEPS = 4
+"""Steps of linear warm-up, the same for trials and the final run."""
+DECAY_SHARE = 0.25
+"""Share of the final run's steps over which the rate falls to 0."""
+OPTIMISM = 1.1
+"""The final run is asked for this much more than is foreseen to fit: the deadline cuts it to size,
+so that a machine faster than foreseen leaves no time unused."""
+FINAL = "final"
+"""Name of the final run among the trials' folders."""
+
+
+def pick_winner(job: Job) -> None:
+    """Choose the trial that the final run goes on from.
+
+    Raises:
+        BudgetTooSmall: no trial was evaluated at all.
+    """
+    able = [r for r in job.store.records() if r.rungs and r.state is not TrialState.FAIL]
+    complete = [r for r in able if r.state is TrialState.COMPLETE]
+    kept = [r for r in able if r.reason.startswith("pruned: no time left")]
+    candidates = complete or [r for r in kept if len(r.rungs) == max(len(k.rungs) for k in kept)]
+    if not candidates:
+        raise BudgetTooSmall("no trial could be evaluated within the budget; give a longer one")
+    finalists = []
+    for record in candidates:
+        rung = len(record.rungs) - 1
+        entry = job.store.entry(record, rung)
+        finalists.append(
+            Finalist(
+                trial=record.number, correct=job.store.correct(record, rung), losses=entry.losses
+            )
+        )
+    winner, reason = choose(finalists)
+    job.store.note("winner_reason", reason)
+    job.store.note("winner", winner)
+    job.say(f"final run: {reason}")
+
+
+def final_run(job: Job) -> None:
+    """Train the winner on with the rest of the budget, and score base, default and final."""
+    job.phase = "final"
+    winner = job.store.records()[job.store.noted("winner")]
+    for items in ("final", "heldout"):
+        kept_scores(job, None, items, Kind.FINAL_EVAL, exact=True)
+    default = job.store.records()[0]
+    can_score_default = default.state is TrialState.COMPLETE or default.number == winner.number
+    if can_score_default:
+        for items in ("final", "heldout"):
+            kept_scores(job, "0", items, Kind.FINAL_EVAL, exact=True)
+    if job.store.noted("final_trained") is None:
+        with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="final run"):
+            job.objective.fork(str(winner.number), FINAL)
+            trained = train_final(job, winner)
+        job.store.note("final_trained", final_facts(trained))
+    for items in ("final", "heldout"):
+        kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True)
+
+
+def final_schedule(winner: Record, recipe: Recipe, tokens: float) -> Schedule:
+    """The winner's schedule on to `tokens` more tokens, with the decay at its end."""
+    start = winner.rungs[-1].step
+    steps = max(1, int(tokens / recipe.tokens_per_step))
+    total = start + steps
+    decay = min(steps, max(1, round(DECAY_SHARE * total)))
+    return Schedule(warmup_steps=WARMUP_STEPS, decay_start=total - decay, total_steps=total)
+
+
+def train_final(job: Job, winner: Record) -> Trained:
+    """The final run: the same function as the trials, sized to end before the deadline."""
+    recipe = winner.recipe
+    evaluation = sum(job.forecast.evaluation_s[items] for items in ("final", "heldout"))
+    plan = job.plan or Plan.from_dict(job.store.noted("plan"))
+    seconds = job.left() - KNOWN * evaluation - plan.export_s - plan.margin_s
+    hoped = seconds / job.forecast.per_token(recipe)[0] * OPTIMISM
+    schedule = final_schedule(winner, recipe, hoped)
+    tokens = schedule.total_steps * recipe.tokens_per_step if schedule.total_steps else 0
+    if job.store.noted("forecast_final") is None:
+        points = [(rung.tokens, rung.accuracy) for rung in winner.rungs]
+        foreseen = forecast_accuracy(points, tokens, len(job.folder.items("search")))
+        assert foreseen is not None  # noqa: S101  # the winner has a rung
+        job.store.note(
+            "forecast_final",
+            {
+                "accuracy": foreseen.accuracy,
+                "low": foreseen.low,
+                "high": foreseen.high,
+                "gpu_hours": winner.rungs[-1].gpu_hours + seconds / 3600,
+            },
+        )
+        job.say(
+            f"final run: on from {winner.rungs[-1].tokens:,} to about {tokens:,} tokens in "
+            f"{format_seconds(seconds)}; foreseen accuracy {foreseen.accuracy:.2f} "
+            f"({foreseen.low:.2f} to {foreseen.high:.2f})"
+        )
+    return job.objective.train(
+        FINAL,
+        recipe,
+        schedule,
+        schedule.total_steps or 0,
+        seconds,
+        lambda p: job.listen(FINAL, p),
+    )
+
+
+def final_facts(trained: Trained) -> dict[str, Any]:
+    """What the recipe must record about its training."""
+    return {
+        "steps": trained.step,
+        "tokens": trained.tokens,
+        "train_s": round(trained.seconds, 3),
+        "loss": trained.loss,
+        "warmup_steps": trained.schedule.warmup_steps,
+        "decay_start": trained.schedule.decay_start,
+        "total_steps": trained.schedule.total_steps,
+        "shares": {name: round(share, 5) for name, share in trained.shares.items()},
+        "curve": [list(point) for point in trained.curve],
+        "peak_memory_gib": round(trained.peak_memory_gib, 3),
+        "tokens_per_s": round(trained.new_tokens / trained.seconds, 1) if trained.seconds else 0.0,
+    }

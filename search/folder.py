@@ -1,0 +1,164 @@
+"""The run folder: whose job it is, who works there, and its small files."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from objectives.objective import Scores, TaskScore
+from objectives.rows import iterate_jsonl
+from search.errors import BadInput
+
+FORMAT = 1
+"""Version of what is written into a run folder."""
+
+
+@dataclass(slots=True)
+class RunFolder:
+    """Paths and small files of a run folder; one process at a time."""
+
+    path: Path
+    _lock: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger file."""
+        return self.path / "ledger.jsonl"
+
+    def open(self, job: Mapping[str, Any]) -> bool:
+        """Create the folder, or check that it belongs to this job; returns whether it existed.
+
+        Raises:
+            BadInput: not writable, in use, or another job's (what differs is named).
+        """
+        existed = (self.path / "job.json").is_file()
+        try:
+            if not existed and self.path.is_dir() and any(self.path.iterdir()):
+                raise BadInput(
+                    f"--out {self.path}: the folder holds something that is no run; "
+                    "choose an empty or a new folder"
+                )
+            (self.path / "artifacts").mkdir(parents=True, exist_ok=True)  # for optuna-dashboard
+            self._lock = (self.path / "lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise BadInput(
+                f"--out {self.path}: cannot write there ({reason}); choose another folder"
+            ) from None
+        try:
+            self._take_lock()
+            if existed:
+                self._compare(job)
+            else:
+                self.write("job.json", {"format": FORMAT} | dict(job))
+        except BadInput:
+            self.release()
+            raise
+        return existed
+
+    def _take_lock(self) -> None:
+        assert self._lock is not None  # noqa: S101  # open() just set it
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.seek(0)
+            pid = self._lock.read().strip() or "unknown"
+            raise BadInput(
+                f"--out {self.path}: process {pid} is working there; wait for it or choose another"
+            ) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+
+    def _compare(self, job: Mapping[str, Any]) -> None:
+        known = self.read("job.json")
+        if known.get("format") != FORMAT:
+            raise BadInput(
+                f"--out {self.path}: written by another version (format {known.get('format')}); "
+                "choose another folder"
+            )
+        for key, value in job.items():
+            if known.get(key) != value:
+                detail = "" if key == "fingerprint" else f" ({known.get(key)!r}, not {value!r})"
+                what = "study or data" if key == "fingerprint" else key
+                raise BadInput(
+                    f"--out {self.path} belongs to another job: its {what} differs{detail}; "
+                    "give the same command to resume it, or another --out"
+                )
+
+    def release(self) -> None:
+        """Let other processes in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def undo(self) -> None:
+        """Take back what a job wrote that could not even prepare its data."""
+        self.release()
+        for name in ("data", "artifacts"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("job.json", "data.json", "ledger.jsonl", "lock"):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a JSON file that is whole or absent."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file.
+
+        Raises:
+            BadInput: missing or damaged.
+        """
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BadInput(f"cannot read {path} ({error}); is this a run folder?") from None
+        if not isinstance(content, dict):
+            raise BadInput(f"{path} is damaged: expected a JSON object")
+        return content
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.path / name).is_file()
+
+    def write_scores(self, name: str, scores: Scores) -> None:
+        """Keep every item's outcome: `scores/NAME.json`."""
+        plain = {
+            task: {
+                "correct": [int(c) for c in s.correct],
+                "losses": [round(x, 5) for x in s.losses],
+            }
+            for task, s in scores.items()
+        }
+        self.write(f"scores/{name}.json", plain)
+
+    def read_scores(self, name: str) -> Scores | None:
+        """Scores written earlier, if any."""
+        if not self.has(f"scores/{name}.json"):
+            return None
+        return {
+            task: TaskScore(correct=[bool(c) for c in s["correct"]], losses=s["losses"])
+            for task, s in self.read(f"scores/{name}.json").items()
+        }
+
+    def items(self, name: str) -> list[dict[str, Any]]:
+        """Evaluation items: search, final or heldout."""
+        return list(iterate_jsonl(self.path / "data" / "items" / f"{name}.jsonl"))

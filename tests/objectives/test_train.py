@@ -1,0 +1,351 @@
+"""Training, checkpoints and scoring on a tiny real model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from objectives import checkpoint
+from objectives.base import Base, resolve
+from objectives.evaluate import score
+from objectives.mixture import Sample
+from objectives.model import answer_logits, attention_modules, packing_isolates
+from objectives.objective import Progress, Schedule
+from objectives.packing import collate
+from objectives.quantize import Device, find_device
+from objectives.rows import to_item
+from objectives.text import check_template, item_sample, to_sample, to_samples
+from objectives.train import Trainer, fit_schedule
+from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
+from spaces import Quantization, Recipe, Targets
+from tests.tiny import make_tiny_model, rows
+
+CONSTANT = Schedule(warmup_steps=2)
+RECIPE = Recipe(
+    rank=4,
+    alpha=8,
+    targets=Targets.ALL_LINEAR,
+    quantization=Quantization.BF16,
+    packing=True,
+    max_length=64,
+    learning_rate=5e-3,
+    tokens_per_step=96,
+    mixture={"one": 0.5, "two": 0.5},
+)
+
+
+def listen(_: Progress) -> None:
+    """Nobody watches."""
+
+
+def never() -> bool:
+    """Nobody stops."""
+    return False
+
+
+@pytest.fixture(scope="module")
+def base(tiny_model: Path) -> Base:
+    """The tiny model as a base."""
+    return resolve(str(tiny_model))
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    """The CPU in float32, so that results can be compared bit for bit."""
+    return replace(find_device(), autocast=False, micro_tokens=128)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base: Base) -> Any:
+    """The tiny model's tokenizer."""
+    return AutoTokenizer.from_pretrained(base.path)
+
+
+@pytest.fixture(scope="module")
+def sources(tokenizer: Any) -> dict[str, list[Sample]]:
+    """Two tokenised sources."""
+    one, _ = to_samples(rows(60), tokenizer, "one", 64)
+    two, _ = to_samples(rows(40, step=2), tokenizer, "two", 64)
+    return {"one": one, "two": two}
+
+
+@pytest.fixture
+def make(
+    base: Base, device: Device, sources: dict[str, list[Sample]], tmp_path: Path
+) -> Callable[..., Trainer]:
+    """Makes trainers over the same folder, as processes of one job would."""
+    return lambda folder="trials": Trainer(base, device, sources, tmp_path / folder, seed=3)
+
+
+def train(trainer: Trainer, name: str, until: int, **options: Any) -> Any:
+    """A segment without deadline or listener."""
+    recipe = options.pop("recipe", RECIPE)
+    schedule = options.pop("schedule", CONSTANT)
+    return trainer.train(name, recipe, schedule, until, options.get("deadline"), listen, never)
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """All tensors of the newest checkpoint."""
+    found = checkpoint.newest(folder)
+    assert found is not None
+    files = ("adapter.safetensors", "optimizer.safetensors")
+    return {name: tensor for file in files for name, tensor in load_file(found / file).items()}
+
+
+def test_resume_is_exact_bit_for_bit(make: Callable[..., Trainer], tmp_path: Path) -> None:
+    """Ten steps equal four and six in another process: losses, adapter and moments."""
+    whole = train(make("a"), "0", 10)
+    first = make("b")
+    train(first, "0", 4)
+    train(first, "other", 2)  # another trial in between
+    again = train(make("b"), "0", 10)
+
+    assert again.curve == whole.curve
+    assert again.tokens == whole.tokens
+    a, b = tensors(tmp_path / "a" / "0"), tensors(tmp_path / "b" / "0")
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_trial_is_a_prefix_of_a_longer_run(make: Callable[..., Trainer]) -> None:
+    """Until the decay begins, the horizon changes nothing."""
+    trial = train(make("a"), "0", 6)
+    schedule = Schedule(warmup_steps=2, decay_start=8, total_steps=12)
+    final = train(make("b"), "0", 12, schedule=schedule)
+    assert final.curve[:6] == trial.curve
+    assert final.step == 12
+
+
+def test_packing_changes_neither_loss_nor_tokens_per_step(make: Callable[..., Trainer]) -> None:
+    """Packed or padded, a step trains on the same samples with the same loss."""
+    packed = train(make("a"), "0", 3)
+    padded = train(make("b"), "0", 3, recipe=replace(RECIPE, packing=False))
+    assert [t for t, _ in packed.curve] == [t for t, _ in padded.curve]
+    for (_, x), (_, y) in zip(packed.curve, padded.curve, strict=True):
+        assert x == pytest.approx(y, abs=2e-3)
+
+
+def test_tokens_per_step_hold_on_average(make: Callable[..., Trainer]) -> None:
+    """Whole samples make single steps uneven, but the sum stays within one sample."""
+    trained = train(make(), "0", 7)
+    assert 7 * 96 <= trained.tokens < 7 * 96 + 64
+
+
+def test_training_learns(make: Callable[..., Trainer]) -> None:
+    """The loss falls clearly within forty steps."""
+    trained = train(make(), "0", 40)
+    assert trained.loss < 0.9 * trained.curve[0][1]
+
+
+def test_taking_an_adapter_off_gives_the_base_back(
+    make: Callable[..., Trainer], tokenizer: Any
+) -> None:
+    """The resident base is untouched by trials."""
+    trainer = make()
+    batch = collate([to_sample(rows(1)[0], tokenizer, "x", 0)], [[0]], packed=False)
+    with torch.no_grad():
+        before = answer_logits(trainer.base_model(), batch)
+    train(trainer, "0", 5)
+    with torch.no_grad():
+        trained = answer_logits(trainer.trial_model("0").get_base_model(), batch)
+        after = answer_logits(trainer.base_model(), batch)
+    assert not torch.equal(before, trained)
+    assert torch.equal(before, after)
+
+
+def test_a_deadline_ends_a_segment_early_but_whole(make: Callable[..., Trainer]) -> None:
+    """Training stops before the deadline with a checkpoint."""
+    trainer = make()
+    began = time.monotonic()
+    trained = train(trainer, "0", 1_000_000, deadline=1.0)
+    assert 0 < trained.step < 1_000_000
+    assert time.monotonic() - began < 10
+    found = checkpoint.newest(trainer._folder / "0")
+    assert found is not None
+    assert checkpoint.read_state(found).step == trained.step
+
+
+def test_a_deadline_brings_the_final_decay_forward(make: Callable[..., Trainer]) -> None:
+    """A run that would end too late decays earlier, to its end."""
+    asked = Schedule(warmup_steps=2, decay_start=900_000, total_steps=1_000_000)
+    trained = train(make(), "0", 1_000_000, schedule=asked, deadline=1.0)
+    done = trained.schedule
+    assert done.decay_start is not None
+    assert done.total_steps is not None
+    assert done.total_steps < 1_000_000
+    assert done.decay_start < done.total_steps
+    assert done.factor(done.total_steps - 1) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("step", "fitting", "expected"),
+    [(10, 100, (80, 100)), (10, 90, (80, 100)), (10, 50, (40, 60)), (10, 5, (10, 15))],
+)
+def test_fitting_a_schedule_keeps_the_decays_length_where_it_can(
+    step: int, fitting: int, expected: tuple[int, int]
+) -> None:
+    """First the constant part shrinks, then the decay."""
+    fitted = fit_schedule(Schedule(warmup_steps=2, decay_start=80, total_steps=100), step, fitting)
+    assert (fitted.decay_start, fitted.total_steps) == expected
+
+
+def test_stopping_saves_what_was_done(make: Callable[..., Trainer]) -> None:
+    """An interrupted segment goes on with the very next step."""
+    trainer = make("a")
+    calls = iter([False, False, False, True])
+    with pytest.raises(Interrupted):
+        trainer.train("0", RECIPE, CONSTANT, 10, None, listen, lambda: next(calls))
+    assert train(make("a"), "0", 10).curve == train(make("b"), "0", 10).curve
+
+
+def test_a_loss_that_is_no_number_is_told(make: Callable[..., Trainer]) -> None:
+    """Nothing is saved of a trial that diverged."""
+    trainer = make()
+    train(trainer, "0", 1)
+    with torch.no_grad():
+        for tensor in trainer._trial.adapter.values():  # type: ignore[union-attr]
+            tensor.fill_(float("nan"))
+    with pytest.raises(Diverged, match="nan"):
+        train(trainer, "0", 2)
+
+
+def test_a_fork_is_a_copy_and_discarding_leaves_it(make: Callable[..., Trainer]) -> None:
+    """The final run starts from the winner's checkpoint and owns it."""
+    trainer = make()
+    train(trainer, "0", 3)
+    trainer.fork("0", "final")
+    trainer.discard("0")
+    assert train(trainer, "final", 5).step == 5
+    with pytest.raises(FileNotFoundError):
+        trainer.trial_model("0")
+
+
+def test_the_history_is_what_was_trained_on(
+    make: Callable[..., Trainer], sources: dict[str, list[Sample]]
+) -> None:
+    """In order, in number and in tokens: train.jsonl is written from it."""
+    trainer = make()
+    trained = train(trainer, "0", 6)
+    history = list(trainer.history("0"))
+    assert sum(len(sample.ids) for sample in history) == trained.tokens
+    shuffled = [sample.row for sample in history if sample.source == "one"]
+    assert shuffled != sorted(shuffled)
+    assert trained.shares["one"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_checkpoints_hold_no_pickles(make: Callable[..., Trainer], tmp_path: Path) -> None:
+    """Only safetensors and JSON."""
+    train(make(), "0", 2)
+    files = [f for f in (tmp_path / "trials").rglob("*") if f.is_file()]
+    assert {f.suffix for f in files} == {".safetensors", ".json"}
+
+
+@pytest.mark.parametrize("damage", ["truncate", "json", "missing"])
+def test_a_damaged_checkpoint_is_told_and_not_trained_on(
+    damage: str, make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    """One clear error instead of silent nonsense."""
+    train(make(), "0", 2)
+    found = checkpoint.newest(tmp_path / "trials" / "0")
+    assert found is not None
+    if damage == "truncate":
+        file = found / "adapter.safetensors"
+        file.write_bytes(file.read_bytes()[:100])
+    elif damage == "json":
+        (found / "state.json").write_text("{")
+    else:
+        (found / "adapter.safetensors").unlink()
+    with pytest.raises(WorkerFailed, match="damaged"):
+        train(make(), "0", 4)
+
+
+def test_an_exported_adapter_gives_the_same_scores_elsewhere(
+    make: Callable[..., Trainer], base: Base, device: Device, tokenizer: Any, tmp_path: Path
+) -> None:
+    """PEFT loads it on the base, and it answers item by item as recorded."""
+    trainer = make()
+    train(trainer, "0", 30)
+    items = [
+        item_sample(to_item(row, "t", n), tokenizer, n) for n, row in enumerate(rows(40, offset=7))
+    ]
+    ours = score(trainer.trial_model("0").get_base_model(), items, device, listen, exact=True)
+    trainer.export("0", tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == base.id
+    assert str(tmp_path) not in (tmp_path / "out" / "README.md").read_text()
+
+    fresh = AutoModelForCausalLM.from_pretrained(base.path)
+    loaded = PeftModel.from_pretrained(fresh, tmp_path / "out").eval()
+    theirs = score(loaded.get_base_model(), items, device, listen, exact=True)
+    assert theirs == ours
+
+
+def test_teacher_forcing_says_what_greedy_decoding_does(
+    make: Callable[..., Trainer], device: Device, tokenizer: Any
+) -> None:
+    """An item counts as right if and only if generate() gives its answer and stops."""
+    trainer = make()
+    train(trainer, "0", 120)
+    model = trainer.trial_model("0").get_base_model()
+    items = [item_sample(to_item(row, "t", n), tokenizer, n) for n, row in enumerate(rows(60))]
+    scores = score(model, items, device, listen, exact=True)["t"]
+    for sample, right in zip(items, scores.correct, strict=True):
+        prompt = torch.tensor([sample.ids[: sample.start]])
+        made = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=sample.trained,
+            do_sample=False,
+            use_cache=True,
+        )[0, sample.start :].tolist()
+        assert (made == list(sample.ids[sample.start :])) == right
+    assert 0 < sum(scores.correct) < len(items)
+
+
+def test_the_packing_check_tells_a_leak(base: Base, device: Device, tokenizer: Any) -> None:
+    """A model that ignores the mask is found out; one that honours it passes."""
+    model = AutoModelForCausalLM.from_pretrained(base.path).eval()
+    samples = [to_sample(row, tokenizer, "x", n) for n, row in enumerate(rows(4))]
+    good, _ = packing_isolates(model, samples, device)
+    assert good
+
+    class Leaky(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, **_: Any) -> Any:
+            return model(input_ids=input_ids)
+
+    bad, reason = packing_isolates(Leaky(), samples, device)
+    assert not bad
+    assert "packing left out" in reason
+
+
+def test_attention_targets_are_found_in_the_model(base: Base) -> None:
+    """The names are the model's own."""
+    model = AutoModelForCausalLM.from_pretrained(base.path)
+    assert attention_modules(model) == ["k_proj", "o_proj", "q_proj", "v_proj"]
+    with pytest.raises(ValueError, match="attn or attention"):
+        attention_modules(torch.nn.Sequential(torch.nn.Linear(2, 2)))
+
+
+def test_a_tokenizer_without_chat_template_is_bad_input(tmp_path: Path) -> None:
+    """The remedy is named."""
+    make_tiny_model(tmp_path / "m", chat_template=False)
+    with pytest.raises(BadInput, match="no chat template"):
+        check_template(AutoTokenizer.from_pretrained(tmp_path / "m"), "m")
+
+
+def test_rows_over_the_length_are_dropped_and_counted(tokenizer: Any) -> None:
+    """Nothing is truncated in silence."""
+    kept, dropped = to_samples(rows(12), tokenizer, "x", 10)
+    assert dropped > 0
+    assert len(kept) + dropped == 12
+    assert all(len(sample.ids) <= 10 for sample in kept)

@@ -1,0 +1,506 @@
+"""The report: whole, self-contained, honest about what is missing, and made from the folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from html import escape
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from objectives.objective import TaskScore
+from objectives.replay import CurveObjective
+from search.budget import SimulatedClock, Span
+from search.folder import RunFolder
+from search.job import run
+from search.report.__main__ import main
+from search.report.course import forecast, verdict
+from search.report.facts import gather, joined, paired_gain, without_paths
+from search.report.plots import pareto_figure, short_count
+from search.report.text import closing_lines
+from search.report.worth import comparisons
+from search.report.write import write_report
+from search.request import Request
+from search.store import Record, Store
+from search.summary import summarise
+from search.view import NoView
+
+ROOT = Path(__file__).parents[2]
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """A page taken apart; an element that is closed wrongly is an error."""
+
+    text: str
+    open: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.feed(self.text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        """Attributes of every element of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of an hour, simulated; tests change copies of it."""
+    path = tmp_path_factory.mktemp("original") / "run"
+    clock = SimulatedClock()
+    run(
+        Request(budget_s=3600, out=path, name="my name"),
+        clock=clock,
+        objective=lambda _study, _path: CurveObjective(clock),
+        view=NoView(),
+    )
+    return path
+
+
+@pytest.fixture
+def finished(original: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, without its report."""
+    path = tmp_path / "run"
+    shutil.copytree(original, path)
+    shutil.rmtree(path / "report")
+    return path
+
+
+def unfinish(path: Path) -> None:
+    """Take back what the end of a run writes."""
+    for file in [*(path / "scores").glob("final-*.json"), path / "summary.json"]:
+        file.unlink()
+    shutil.rmtree(path / "recipe")
+
+
+def opened(path: Path) -> tuple[RunFolder, Store]:
+    """A run folder and its study."""
+    folder = RunFolder(path)
+    return folder, Store(folder, "my name")
+
+
+def built(path: Path) -> str:
+    """The page as the command line builds it."""
+    assert main([str(path)]) == 0
+    return (path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def retell(patch: pytest.MonkeyPatch, number: int, **changes: str) -> None:
+    """Let the study tell something else about a trial."""
+    records = Store.records
+
+    def changed(self: Store) -> list[Record]:
+        return [replace(r, **changes) if r.number == number else r for r in records(self)]  # type: ignore[arg-type]
+
+    patch.setattr(Store, "records", changed)
+
+
+def test_the_run_itself_writes_the_report(original: Path) -> None:
+    """A finished run needs no further command."""
+    assert "Pareto front" in (original / "report" / "index.html").read_text(encoding="utf-8")
+    assert (original / "report" / "pareto.png").is_file()
+
+
+def test_the_page_is_well_formed_and_accessible(finished: Path) -> None:
+    """Elements nest, headings go down one at a time, ids are unique, figures have a label."""
+    page = Page(built(finished))
+    assert page.all("html") == [{"lang": "en"}]
+    assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
+    levels = [int(tag[1]) for tag, _ in page.elements if tag in {"h1", "h2", "h3", "h4"}]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    figures = page.all("svg")
+    assert len(figures) == 3
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in figures)
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all(cell.get("scope") in {"col", "row"} for cell in page.all("th"))
+
+
+def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
+    """It opens offline: every reference stays inside the page and finds its target."""
+    text = built(finished)
+    page = Page(text)
+    references = [
+        value or ""
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in {"src", "href", "xlink:href", "srcset", "data"}
+    ]
+    assert references
+    ids = {attributes.get("id") for _, attributes in page.elements}
+    assert all(value[0] == "#" and value[1:] in ids for value in references)
+    assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in page.elements}
+    assert "@import" not in text
+    assert "http://" not in text
+    assert "https://" not in text
+    assert {part.partition(")")[0] for part in text.split("url(")[1:]} <= {f"#{i}" for i in ids}
+
+
+def test_light_and_dark_come_with_the_page(finished: Path) -> None:
+    """Figures follow the reader's theme: no fixed colour is left in them."""
+    text = built(finished)
+    assert "prefers-color-scheme:dark" in text
+    for svg in text.split("<svg ")[1:]:
+        drawing = svg.partition("</svg>")[0]
+        assert "var(--ink)" in drawing
+        assert ": #" not in drawing
+
+
+def test_every_trial_is_told_with_its_reason_recipe_and_origin(finished: Path) -> None:
+    """Why a trial was pruned or promoted is on the page."""
+    text = built(finished)
+    _, store = opened(finished)
+    records = store.records()
+    assert len(records) > 4
+    for record in records:
+        assert f'<th scope="row">{record.number}<span' in text
+        assert escape(record.reason) in text
+        assert escape(record.origin) in text
+        assert escape(record.recipe.short()) in text
+        for rung in record.rungs:
+            assert f"{rung.tokens:,} tokens, loss {rung.loss:.3f}" in text
+
+
+def test_every_point_of_the_pareto_front_is_told(finished: Path) -> None:
+    """The front is a table too, not only a picture."""
+    text = built(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["pareto"]
+    for point in summary["pareto"]:
+        assert (
+            f'<th scope="row">trial {point["trial"]}</th>'
+            f'<td class="number">{point["tokens"]:,}</td>' in text
+        )
+
+
+def test_worth_budget_and_data_are_told(finished: Path) -> None:
+    """Final, default and base with their errors, held-out tasks, every kind of the ledger."""
+    text = built(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    for name in ("final", "default", "base"):
+        assert f"{summary[name]['accuracy']:.3f} ± {summary[name]['stderr']:.3f}" in text
+    assert "held-out task" in text
+    for kind, seconds in summary["spent_s"].items():
+        assert f'{kind}<span class="small">' in text
+        assert f'<td class="number">{seconds:,.1f}</td>' in text
+    data = json.loads((finished / "data.json").read_text())
+    for line in data["lines"]:
+        assert escape(line) in text
+    for digest in data["sha256"].values():
+        assert digest in text
+    for command in ("python -m search.report RUN_DIR", "sqlite:///RUN_DIR/study.db"):
+        assert command in text
+
+
+def test_the_default_is_not_sold_as_a_fair_comparison(finished: Path) -> None:
+    """Both token counts are given, and that the training lengths differ."""
+    folder, store = opened(finished)
+    summary = summarise(folder, store)
+    said = " ".join(comparisons(gather(folder, store, summary)))
+    assert f"{summary['default']['tokens']:,}" in said
+    assert f"{summary['final']['tokens']:,}" in said
+    assert "not a comparison at equal training length" in said
+    same = summary | {"default": summary["default"] | {"tokens": summary["final"]["tokens"]}}
+    said = " ".join(comparisons(gather(folder, store, same)))
+    assert "not a comparison at equal training length" not in said
+
+
+def test_the_picture_is_a_png(finished: Path) -> None:
+    """pareto.png is an image that other programs open."""
+    built(finished)
+    assert (finished / "report" / "pareto.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_same_folder_gives_the_same_report(finished: Path) -> None:
+    """A report is a pure function of the run folder: no date, no chance; nothing else changes."""
+    first = built(finished)
+    picture = (finished / "report" / "pareto.png").read_bytes()
+    kept = {
+        file: file.read_bytes()
+        for file in finished.rglob("*")
+        if file.is_file() and file.name != "study.db" and file.parent.name != "report"
+    }
+    shutil.rmtree(finished / "report")
+    assert built(finished) == first
+    assert (finished / "report" / "pareto.png").read_bytes() == picture
+    assert {file: file.read_bytes() for file in kept} == kept
+
+
+def test_no_absolute_path_is_told(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report can be shown to others: neither the run folder's place nor the home is in it."""
+    folder, _ = opened(finished)
+    home = Path.home()
+    told = f"failed: cannot read {finished}/trials/1/adapter and {home}/secret/x.bin"
+    retell(monkeypatch, 1, reason=told, origin="expert of /srv/models/team: a good one")
+    job = json.loads((finished / "job.json").read_text())
+    folder.write("job.json", job | {"model": "/srv/models/base-7b"})
+    text = built(finished)
+    for path in (finished, finished.resolve(), home, "/srv"):
+        assert str(path) not in text
+    assert "cannot read trials/1/adapter and secret/x.bin" in text
+    assert "expert of team: a good one" in text
+    assert "base-7b" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no such file: /tmp/a/b.txt", "no such file: b.txt"),
+        ("'/tmp/a/b.txt', line 3", "'b.txt', line 3"),
+        ("file:///tmp/a/b.txt", "b.txt"),
+        ("~/a/b.txt", "b.txt"),
+        ("in /my runs [1]/data here", "in data here"),
+        ("org/model at 3 tokens/s, 1/2, N/A, +/- 4", "org/model at 3 tokens/s, 1/2, N/A, +/- 4"),
+        ("https://example.org/a/b", "https://example.org/a/b"),
+        ("a</b>", "a</b>"),
+    ],
+)
+def test_only_paths_are_cut_down_to_their_names(text: str, shown: str) -> None:
+    """What looks like a path but is none stays as it was written."""
+    assert without_paths({"x": [text]}, ("/my runs [1]",)) == {"x": [shown]}
+
+
+def test_what_a_run_says_cannot_become_markup(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reasons, origins, names and data lines are text, whatever they hold."""
+    attack = "<script>alert('x')</script>&\"<b>"
+    folder, store = opened(finished)
+    retell(monkeypatch, 1, reason=f"pruned: {attack}", origin=f"origin {attack}")
+    store.note("device", f"device {attack}")
+    store.note("winner_reason", f"winner {attack}")
+    store.note("versions", {f"lib {attack}": f"1.0 {attack}"})
+    data = json.loads((finished / "data.json").read_text())
+    folder.write("data.json", data | {"lines": [f"line {attack}"]})
+    job = json.loads((finished / "job.json").read_text())
+    folder.write("job.json", job | {"study": f"study {attack}", "model": f"model {attack}"})
+    text = built(finished)
+    assert "<script" not in text
+    for what in ("pruned:", "origin", "device", "winner", "line", "study", "model", "1.0", "lib"):
+        assert f"{what} {escape(attack)}" in text
+    Page(text)
+
+
+def test_an_unfinished_run_has_a_report_that_says_so(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is missing is named, and what is there is shown."""
+    unfinish(finished)
+    text = built(finished)
+    page = Page(text)
+    assert "This run is not finished." in text
+    assert "no final run: nothing says yet what the recipe is worth" in text
+    assert "no score of the base model" not in text
+    assert len(page.all("svg")) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("not finished: 4 trials complete")
+    assert lines[1:] == [f"report: {finished / 'report' / 'index.html'}"]
+    assert not (finished / "summary.json").exists()
+
+
+def test_a_finished_run_is_not_called_unfinished(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The notice is for unfinished runs; the command prints the run's closing lines."""
+    folder, store = opened(finished)
+    assert "This run is not finished." not in built(finished)
+    assert capsys.readouterr().out.splitlines() == closing_lines(summarise(folder, store), finished)
+
+
+def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
+    """A job killed before its first trial: every part of the page says what it lacks."""
+    folder = RunFolder(tmp_path / "run")
+    folder.open({"study": "demo", "model": "m", "budget_s": 60.0, "seed": 0, "fingerprint": "x"})
+    folder.release()
+    store = Store(folder, "my name")
+    write_report(folder, store, summarise(folder, store))
+    text = (folder.path / "report" / "index.html").read_text(encoding="utf-8")
+    assert Page(text).all("svg") == []
+    for lack in ("no plan", "no early evaluation", "no score of the base", "no final run"):
+        assert lack in text
+    for lack in ("No trial was proposed yet", "The ledger is empty", "there is no front"):
+        assert lack in text
+    assert (folder.path / "report" / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("device", "unit"),
+    [("NVIDIA H100", "GPU-hours"), ("CPU, 2 cores", "device-hours"), (None, "GPU-hours")],
+)
+def test_a_cpus_hours_are_not_called_gpu_hours(
+    device: str | None, unit: str, finished: Path
+) -> None:
+    """The axis and the tables name the unit that was measured."""
+    folder, store = opened(finished)
+    facts = gather(folder, store, summarise(folder, store) | {"device": device})
+    assert pareto_figure(facts).axes[0].get_xlabel().startswith(unit)
+    store.note("device", device)
+    text = built(finished)
+    assert unit in text
+    assert ({"GPU-hours", "device-hours"} - {unit}).pop() not in text
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda path: None, "there is no such folder"),
+        (lambda path: path.mkdir(), "it has no job.json"),
+        (lambda path: (path.mkdir(), (path / "job.json").write_text("{}")), "no study.db"),
+        (
+            lambda path: (
+                path.mkdir(),
+                (path / "job.json").write_text("{}"),
+                (path / "study.db").write_text(""),
+            ),
+            "no SQLite database",
+        ),
+    ],
+)
+def test_what_is_no_run_folder_is_refused_and_left_alone(
+    make: Any, says: str, tmp_path: Path
+) -> None:
+    """One line on stderr, exit code 2, and nothing is created."""
+    path = tmp_path / "run"
+    make(path)
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    done = subprocess.run(
+        [sys.executable, "-m", "search.report", str(path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+    assert path.exists() == (says != "there is no such folder")
+
+
+def test_a_damaged_study_is_refused_in_one_line(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken database is the folder's fault, not a traceback."""
+    study = finished / "study.db"
+    study.write_bytes(study.read_bytes()[:100] + b"\xff" * 4000)
+    assert main([str(finished)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_a_run_that_is_under_way_can_be_looked_at(finished: Path) -> None:
+    """The report does not ask for the folder's lock."""
+    job = json.loads((finished / "job.json").read_text())
+    job.pop("format")
+    folder = RunFolder(finished)
+    folder.open(job)
+    try:
+        assert main([str(finished)]) == 0
+    finally:
+        folder.release()
+
+
+@pytest.mark.parametrize(
+    ("rho", "n", "says"),
+    [
+        (None, 2, "not known: 2 of at least 3"),
+        (None, 5, "same loss; with only 5 trials"),
+        (-0.4, 12, "did not foretell the order at the top at all"),
+        (0.0, 12, "did not foretell"),
+        (0.3, 12, "little of the order"),
+        (0.7, 12, "part of the order"),
+        (0.9, 12, "most of the order"),
+        (0.9, 9, "with only 9 trials this is uncertain"),
+    ],
+)
+def test_a_rank_correlation_is_put_in_words(rho: float | None, n: int, says: str) -> None:
+    """A reader learns what to make of the figure, and when it is worth little."""
+    assert says in verdict(rho, n)
+    assert ("uncertain" in verdict(rho, n)) == (3 <= n < 10)
+
+
+def test_the_forecast_is_held_against_the_outcome() -> None:
+    """A forecast that failed is called so."""
+    foreseen = {"accuracy": 0.5, "low": 0.4, "high": 0.6, "gpu_hours": 1.0}
+    assert "inside that range" in forecast(foreseen, {"accuracy": 0.6})
+    assert "outside that range" in forecast(foreseen, {"accuracy": 0.61})
+    assert "reached" not in forecast(foreseen, None)
+    assert "not forecast" in forecast(None, None)
+
+
+def test_a_gain_is_paired_item_by_item() -> None:
+    """Noise that items share cancels; without common items there is no figure."""
+    a = {"t": TaskScore(correct=[True, True, False, False], losses=[0.0] * 4)}
+    b = {"t": TaskScore(correct=[True, False, False, False], losses=[0.0] * 4)}
+    assert paired_gain(a, b, ["t"]) == pytest.approx((0.25, (0.1875 / 4) ** 0.5))
+    assert paired_gain(a, a, ["t"]) == (0.0, 0.0)
+    assert paired_gain(a, b, ["u"]) is None
+    assert paired_gain(a, b, []) is None
+    short = {"t": TaskScore(correct=[True], losses=[0.0])}
+    assert paired_gain(a, short, ["t"]) is None
+
+
+def test_pieces_of_one_span_are_joined() -> None:
+    """The ledger's pieces are one block of the timeline; other work in between parts them."""
+    spans = [
+        Span(0.0, 15.0, "load", None, ""),
+        Span(15.0, 2.0, "load", None, ""),
+        Span(17.0, 5.0, "search_train", 1, "rung 0"),
+        Span(22.0, 5.0, "search_train", 2, "rung 0"),
+    ]
+    assert joined(spans) == (Span(0.0, 17.0, "load", None, ""), *spans[2:])
+
+
+def test_closing_lines_do_without_what_was_not_scored(finished: Path) -> None:
+    """A default that never reached the top, no held-out task: the rest is still said."""
+    summary = json.loads((finished / "summary.json").read_text())
+    whole = closing_lines(summary, Path("run"))
+    assert any(line.startswith("default recipe") for line in whole)
+    assert any(line.startswith("held out, gamma") for line in whole)
+    final = summary["final"] | {"heldout": {}}
+    bare = closing_lines(summary | {"default": None, "final": final}, Path("run"))
+    assert not any(line.startswith(("default", "held out")) for line in bare)
+    nothing = closing_lines(summary | {"default": None, "final": None, "base": None}, Path("run"))
+    assert nothing[0] == "the final run was not scored"
+    assert nothing[-2] == "report: run/report/index.html"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(512, "512"), (262144, "262k"), (9437184, "9.44M"), (2e9, "2G")]
+)
+def test_counts_on_an_axis_are_short(value: float, shown: str) -> None:
+    """Three digits are enough for a tick."""
+    assert short_count(value) == shown

@@ -1,0 +1,185 @@
+"""The command line: help, plan, exit codes and bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from search.run import main
+from search.worker import ProcessObjective
+from tests.tiny import make_tiny_model, write_rows
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this Python in the repository's root."""
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+@pytest.mark.parametrize("module", ["search.run", "search.report", "search.reproduce"])
+def test_help_imports_nothing_heavy(module: str) -> None:
+    """What is not imported costs no time: --help answers at once."""
+    done = python("-X", "importtime", "-m", module, "--help")
+    assert done.returncode == 0
+    assert "usage" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    heavy = {"torch", "transformers", "optuna", "rich", "numpy", "datasets", "matplotlib"}
+    assert not imported & heavy
+
+
+def test_every_flag_of_the_contract_is_there() -> None:
+    """The command line is frozen."""
+    text = python("-m", "search.run", "--help").stdout
+    for flag in ["budget", "study", "model", "data", "eval", "include-path", "gpu-memory", "out"]:
+        assert f"--{flag} " in text
+    for flag in ["seed", "name", "plan", "quiet"]:
+        assert f"--{flag}" in text
+
+
+def test_the_parent_never_imports_torch() -> None:
+    """It survives the GPU, and starts at once."""
+    code = "import search.job, search.loop, search.recipe, sys; print('torch' in sys.modules)"
+    assert python("-c", code).stdout.strip() == "False"
+
+
+def test_the_plan_is_printed_and_nothing_is_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`--plan` splits the budget and exits."""
+    assert main(["--budget", "1h", "--plan", "--out", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    for word in ("search", "final run", "final evaluation", "margin", "brackets of"):
+        assert word in out
+    assert not (tmp_path / "run").exists()
+
+
+def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
+    """Name -> (arguments after a good --budget and --out, what the message must say)."""
+    good = write_rows(tmp / "good.jsonl", 60)
+    (tmp / "broken.jsonl").write_text(good.read_text() + "{nope\n")
+    (tmp / "empty.jsonl").write_text("")
+    (tmp / "form.jsonl").write_text('{"text": "x"}\n')
+    (tmp / "binary.jsonl").write_bytes(b"\xff\xfe\x00")
+    (tmp / "one.jsonl").write_text(good.read_text().splitlines()[0] + "\n")
+    (tmp / "bare").mkdir()
+    (tmp / "config_only").mkdir()
+    (tmp / "config_only" / "config.json").write_text("{}")
+    (tmp / "pickled").mkdir()
+    for name in ("config.json", "tokenizer_config.json"):
+        (tmp / "pickled" / name).write_text("{}")
+    (tmp / "pickled" / "pytorch_model.bin").write_bytes(b"x")
+    (tmp / "study.py").write_text("study = 3\n")
+    (tmp / "negative.py").write_text(
+        "from studies.catalog import find\nfrom studies import Source\n"
+        "from studies.study import Generated\n"
+        "def study():\n"
+        "    s = find('demo')\n"
+        "    a = Source(name='a', weight=-1.0, origin=Generated(generator='aiw'))\n"
+        "    return s.with_sources((a,), s.tasks)\n"
+    )
+    (tmp / "zero.py").write_text((tmp / "negative.py").read_text().replace("-1.0", "0.0"))
+    (tmp / "occupied").mkdir()
+    (tmp / "occupied" / "notes.txt").write_text("mine")
+    (tmp / "file").write_text("")
+    (tmp / "other").mkdir()
+    other = {"format": 1, "study": "demo", "model": "another", "budget_s": 3600.0, "seed": 0}
+    (tmp / "other" / "job.json").write_text(json.dumps(other))
+    return {
+        "unknown study": (["--study", "demmo"], "no such study"),
+        "missing study file": (["--study", str(tmp / "none.py")], "no such file"),
+        "study file without a study": (["--study", str(tmp / "study.py")], "study.py"),
+        "negative mixture": (["--study", str(tmp / "negative.py")], "mixture"),
+        "all-zero mixture": (["--study", str(tmp / "zero.py")], "every weight is zero"),
+        "unknown task": (["--eval", "chain_summ"], "did you mean chain_sum"),
+        "data without a name": (["--data", str(good)], "NAME=PATH"),
+        "data without a path": (["--data", "x="], "NAME=PATH"),
+        "data name with a slash": (["--data", f"../x={good}"], "source name"),
+        "missing data file": (["--data", f"x={tmp}/none.jsonl"], "no such file"),
+        "data folder": (["--data", f"x={tmp}"], "folder"),
+        "broken line": (["--data", f"x={tmp}/broken.jsonl"], "broken.jsonl, line 61"),
+        "empty source": (["--data", f"x={tmp}/empty.jsonl"], "holds no row"),
+        "unknown form": (["--data", f"x={tmp}/form.jsonl"], "line 1: unknown form"),
+        "binary data": (["--data", f"x={tmp}/binary.jsonl"], "not UTF-8"),
+        "a single row": (["--data", f"x={tmp}/one.jsonl"], "needs at least 2"),
+        "two sources of one name": (["--data", f"x={good}", f"x={good}"], "two sources"),
+        "dataset that the hub does not give": (["--data", "x=nobody/nothing"], "hub"),
+        "unknown model": (["--model", "nobody/nothing-135M"], "does not give it"),
+        "folder without a model": (["--model", str(tmp / "bare")], "no config.json"),
+        "model without a tokenizer": (["--model", str(tmp / "config_only")], "tokenizer_config"),
+        "pickled weights": (["--model", str(tmp / "pickled")], "safetensors"),
+        "memory that is no size": (["--gpu-memory", "lots"], "24GiB"),
+        "memory without a GPU": (["--gpu-memory", "24GiB"], "no CUDA device"),
+        "task files": (["--include-path", str(tmp)], "--include-path"),
+        "occupied folder": (["--out", str(tmp / "occupied")], "no run"),
+        "another job's folder": (["--out", str(tmp / "other")], "another job: its model differs"),
+        "unwritable folder": (["--out", str(tmp / "file" / "run")], "cannot write"),
+    }
+
+
+@pytest.fixture
+def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No model may be loaded: the GPU process must not even be made."""
+
+    def refuse(**_: object) -> None:
+        raise AssertionError("the GPU process was started")
+
+    monkeypatch.setattr(ProcessObjective, "load", refuse)
+
+
+def test_bad_input_is_one_line_and_exit_2_before_any_model_loads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], unloaded: None
+) -> None:
+    """Each says what is wrong; none leaves a half-made run behind."""
+    for name, (arguments, says) in bad_inputs(tmp_path).items():
+        out = tmp_path / "run"
+        code = main(["--budget", "1h", "--quiet", "--out", str(out), *arguments])
+        error = capsys.readouterr().err
+        assert code == 2, f"{name}: exit code {code}, {error}"
+        assert says in error, f"{name}: {error}"
+        assert len(error.strip().splitlines()) == 1, f"{name}: {error}"
+        assert "Traceback" not in error
+        assert not out.exists(), name
+
+
+@pytest.mark.parametrize("budget", ["", "0", "-3h", "10 minutes", "1e3s", "5y", "20m;rm"])
+def test_a_malformed_budget_is_refused_first(
+    budget: str, capsys: pytest.CaptureFixture[str], unloaded: None
+) -> None:
+    """The text is repeated and a right one shown."""
+    assert main([f"--budget={budget}"]) == 2
+    error = capsys.readouterr().err
+    assert repr(budget) in error
+    assert "20m" in error
+
+
+def test_a_missing_budget_or_unknown_flag_exits_2() -> None:
+    """argparse's own errors have the same exit code."""
+    assert python("-m", "search.run").returncode == 2
+    assert python("-m", "search.run", "--budget", "1h", "--colour", "red").returncode == 2
+
+
+def test_a_budget_too_small_exits_3_and_names_the_least(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, unloaded: None
+) -> None:
+    """Nothing is loaded and nothing is made."""
+    assert main(["--budget", "30s", "--out", str(tmp_path / "run")]) == 3
+    assert "the least that would do is" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_without_chat_template_exits_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The GPU process finds it out from the tokenizer, before the weights are read."""
+    make_tiny_model(tmp_path / "model", chat_template=False)
+    rows = write_rows(tmp_path / "rows.jsonl", 200)
+    arguments = ["--model", str(tmp_path / "model"), "--data", f"x={rows}", "--budget", "10m"]
+    assert main([*arguments, "--quiet", "--out", str(tmp_path / "run")]) == 2
+    assert "no chat template" in capsys.readouterr().err
