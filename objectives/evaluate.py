@@ -18,6 +18,19 @@ from objectives.packing import IGNORED, batches
 from objectives.quantize import Device
 
 
+def take(samples: Sequence[Sample], part: tuple[int, int] | None) -> list[Sample]:
+    """The samples whose place among those of their task lies in `part` (first, end); None: all."""
+    if part is None:
+        return list(samples)
+    seen: dict[str, int] = {}
+    taken = []
+    for sample in samples:
+        place = seen[sample.source] = seen.get(sample.source, -1) + 1
+        if part[0] <= place < part[1]:
+            taken.append(sample)
+    return taken
+
+
 def score(
     model: Any,
     samples: Sequence[Sample],
@@ -40,6 +53,8 @@ def score(
     Returns:
         For each task, its items' outcomes in the order of `samples`.
     """
+    if not samples:
+        return {}
     correct = [False] * len(samples)
     losses = [0.0] * len(samples)
     # Longest first: memory trouble shows at once, and neighbours need little padding.

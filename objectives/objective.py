@@ -137,10 +137,19 @@ class Objective(Protocol):
         brought forward if it has one, else training stops early.
         """
 
-    def evaluate(self, trial: str | None, items: str, listener: Listener, *, exact: bool) -> Scores:
+    def evaluate(
+        self,
+        trial: str | None,
+        items: str,
+        listener: Listener,
+        *,
+        exact: bool,
+        part: tuple[int, int] | None = None,
+    ) -> Scores:
         """Score `trial` (None: the base model) on an items file: search, final or heldout.
 
-        With `exact`, in the base model's stored precision; else in the device's fastest.
+        With `exact`, in the base model's stored precision; else in the device's fastest. With
+        `part` (first, end), only these items of each task, by their place in the file.
         """
 
     def fork(self, trial: str, name: str) -> None:

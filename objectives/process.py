@@ -152,7 +152,7 @@ class Process:
             parameters=sum(p.numel() for p in resident.parameters()),
             base={"id": found.id, "revision": found.revision, "origin": found.origin},
             versions={"python": sys.version.split()[0]}
-            | {name: metadata.version(name) for name in REPORTED},
+            | {name: _version(name) for name in REPORTED},
         )
         return plain(loaded)
 
@@ -180,9 +180,11 @@ class Process:
             raise
         return plain(done)
 
-    def op_evaluate(self, trial: str | None, items: str, exact: bool) -> dict[str, Any]:
-        """Score a trial, or the base model, on an items file."""
-        from objectives.evaluate import score  # noqa: PLC0415  # it imports torch
+    def op_evaluate(
+        self, trial: str | None, items: str, exact: bool, part: tuple[int, int] | None
+    ) -> dict[str, Any]:
+        """Score a trial, or the base model, on (a part of) an items file."""
+        from objectives.evaluate import score, take  # noqa: PLC0415  # it imports torch
 
         if trial is None:
             model = self.trainer.base_model(Quantization.BF16)
@@ -190,7 +192,7 @@ class Process:
             model = self.trainer.trial_model(trial).get_base_model()
         scores = score(
             model,
-            self.items[items],
+            take(self.items[items], part),
             self.device,
             self.listen,
             exact=exact,
@@ -223,6 +225,13 @@ class Process:
 
     def _say(self, done: float, note: str) -> None:
         self.listen(Progress(phase="load", done=done, note=note))
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def main() -> None:

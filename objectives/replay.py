@@ -56,6 +56,8 @@ class CurveObjective:
         self._speed = tokens_per_s
         self._best_rate = best_rate
         self._fail = fail
+        self.slowness = 1.0
+        """Evaluations take this much longer; may be changed while a job runs."""
         self.state: dict[str, tuple[Recipe, int, list[tuple[int, float]]]] = {}
 
     def load(self, listener: Listener) -> Loaded:
@@ -139,9 +141,11 @@ class CurveObjective:
         listener: Listener,
         *,
         exact: bool,  # noqa: ARG002  # formulas have one precision
+        part: tuple[int, int] | None = None,
     ) -> Scores:
         """Items with fixed difficulties: the same item is easy or hard for every recipe."""
-        self.clock.advance(0.05 * self._items * len(self._tasks[items]))
+        chosen = range(self._items)[slice(*part) if part else slice(None)]
+        self.clock.advance(0.05 * self.slowness * len(chosen) * len(self._tasks[items]))
         loss = 4.0
         if trial is not None:
             if trial not in self.state:
@@ -152,12 +156,14 @@ class CurveObjective:
         listener(Progress(phase="evaluate", done=1.0))
         found: Scores = {}
         for task in self._tasks[items]:
-            hardness = [_uniform(items, task, n) for n in range(self._items)]
-            noise = [_uniform(items, task, n, trial, loss) for n in range(self._items)]
+            hardness = [_uniform(items, task, n) for n in chosen]
+            noise = [_uniform(items, task, n, trial, loss) for n in chosen]
             own = [
                 loss * (0.5 + hard) + 0.1 * (random_part - 0.5)
                 for hard, random_part in zip(hardness, noise, strict=True)
             ]
+            if not own:
+                continue
             found[task] = TaskScore(correct=[value < 0.6 for value in own], losses=own)
         return found
 

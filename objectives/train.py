@@ -61,6 +61,7 @@ class Trainer:
         *,
         shuffle: bool = True,
         trust_remote_code: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -72,7 +73,9 @@ class Trainer:
             seed: of adapters' initial weights and of the order of rows.
             shuffle: draw a source's rows in a seeded order; else in the given one.
             trust_remote_code: run code that comes with the base model.
+            clock: seconds; deadlines and speeds are read from it.
         """
+        self._clock = clock
         self._shuffle = shuffle
         self.base = base
         self.device = device
@@ -114,7 +117,7 @@ class Trainer:
         stop: Callable[[], bool],
     ) -> Trained:
         """See `Objective.train`; `stop` turning true ends the segment with Interrupted."""
-        began = time.monotonic()
+        began = self._clock()
         deadline = None if deadline_s is None else began + deadline_s
         if self._trial is None or self._trial.name != name:
             self._trial = self._pick_up(name, recipe)
@@ -123,7 +126,7 @@ class Trainer:
         asked = schedule = state.decaying or schedule
         stream = self._stream(recipe, state.cursor)
         first_step, first_tokens = state.step, state.tokens
-        saved = time.monotonic()
+        saved = mark = self._clock()
         durations: list[float] = []
         losses: list[float] = []
         while state.step < end_of(schedule, until_step):
@@ -131,21 +134,17 @@ class Trainer:
                 self._save(trial)
                 raise Interrupted("stopped")
             if deadline is not None and durations:
-                step_s = statistics.median(durations[-9:]) * SAFETY
-                fitting = int((deadline - time.monotonic()) / step_s - 0.5)
+                fitting = int((deadline - mark) / (statistics.median(durations[-9:]) * SAFETY))
                 if fitting < 1:
                     break
                 schedule = state.decaying or fit_schedule(asked, state.step, fitting)
-            clock = time.monotonic()
             loss, tokens = self._step(trial, recipe, schedule, stream)
-            durations.append(time.monotonic() - clock)
             losses.append(loss)
             state.step += 1
             state.tokens += tokens
             state.curve.append((state.tokens, round(loss, 4)))
             if schedule.decay_start is not None and state.step > schedule.decay_start:
                 state.decaying = schedule  # from now on it cannot change
-            spent = time.monotonic() - began
             target = end_of(schedule, until_step)
             listener(
                 Progress(
@@ -153,19 +152,22 @@ class Trainer:
                     done=(state.step - first_step) / max(1, target - first_step),
                     tokens=state.tokens,
                     loss=loss,
-                    tokens_per_s=(state.tokens - first_tokens) / spent,
+                    tokens_per_s=tokens / durations[-1] if durations else None,
                 )
             )
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S:
+            if mark - saved > CHECKPOINT_EVERY_S:
                 self._save(trial)
-                saved = time.monotonic()
+                saved = mark
+            now = self._clock()  # the one look per step: all of its work counts
+            durations.append(now - mark)
+            mark = now
         self._save(trial)
         tail = losses[-max(1, len(losses) // 4) :] or [state.curve[-1][1] if state.curve else 0.0]
         return Trained(
             step=state.step,
             tokens=state.tokens,
             loss=statistics.fmean(tail),
-            seconds=time.monotonic() - began,
+            seconds=self._clock() - began,
             new_tokens=state.tokens - first_tokens,
             step_s=statistics.median(durations) if durations else 0.0,
             schedule=schedule,

@@ -26,11 +26,12 @@ EXPORT_S = 6.0
 FULL_BRACKET = 6
 """Fewest trials of which successive halving prunes two."""
 SMALLEST_BRACKET = 4
-LADDER = (1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""First rungs come in these multiples of the study's shortest: a coarse grid, so that timing noise
-seldom changes the plan."""
-SHORTENED = (0.75, 0.5, 0.375, 0.25)
-"""Multiples for a job that is already under way on a machine slower than assumed."""
+LADDER = (
+    *(0.25, 0.375, 0.5, 0.75),
+    *(1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512),
+)
+"""First rungs come in these multiples of the study's own: a coarse grid, so that timing noise
+seldom changes the plan. Below 1 only where nothing else fits: a short budget, a slow machine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,9 +115,7 @@ def bracket_cost(count: int, rungs: tuple[int, ...], costs: Costs, eta: int) -> 
     return seconds
 
 
-def make_plan(
-    study: Study, budget_s: float, spent_s: float, costs: Costs, *, elastic: bool = False
-) -> Plan:
+def make_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan:
     """Split a budget.
 
     Args:
@@ -124,13 +123,11 @@ def make_plan(
         budget_s: the whole budget.
         spent_s: seconds already spent.
         costs: forecasts.
-        elastic: accept rungs shorter than the study asks for, rather than give up a job under way.
 
     Raises:
         BudgetTooSmall: not even the smallest search and final run fit; says what would.
     """
-    multiples = SHORTENED + LADDER if elastic else LADDER
-    found = _try_plan(study, budget_s, spent_s, costs, multiples)
+    found = _try_plan(study, budget_s, spent_s, costs)
     if found is None:
         least = least_budget(study, spent_s, costs)
         raise BudgetTooSmall(
@@ -143,27 +140,25 @@ def make_plan(
 def least_budget(study: Study, spent_s: float, costs: Costs) -> float:
     """The smallest budget that `make_plan` takes, rounded up to 10 seconds."""
     low, high = 0.0, 60.0
-    while _try_plan(study, high, spent_s, costs, LADDER) is None:
+    while _try_plan(study, high, spent_s, costs) is None:
         low, high = high, high * 2
     while high - low > 5:
         middle = (low + high) / 2
-        fits = _try_plan(study, middle, spent_s, costs, LADDER) is not None
+        fits = _try_plan(study, middle, spent_s, costs) is not None
         low, high = (low, middle) if fits else (middle, high)
     return math.ceil(high / 10) * 10
 
 
-def _try_plan(
-    study: Study, budget_s: float, spent_s: float, costs: Costs, multiples: tuple[float, ...]
-) -> Plan | None:
+def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan | None:
     margin = min(MARGIN_S + MARGIN_SHARE * budget_s, MOST_MARGIN_S)
     load = spent_s + costs.load_s
     final_eval = 3 * costs.final_eval_s
     free = budget_s - load - margin - EXPORT_S - final_eval
     final_train = study.final_share * free
     search = free - final_train
-    if final_train < min(multiples) * study.first_rung_tokens * costs.token_s:
+    if final_train < LADDER[0] * study.first_rung_tokens * costs.token_s:
         return None  # the final run must add at least a first rung
-    ladder = _ladder(study, search, final_train, costs, multiples)
+    ladder = _ladder(study, search, final_train, costs)
     if ladder is None:
         return None
     bracket, rungs = ladder
@@ -185,11 +180,7 @@ def _try_plan(
 
 
 def _ladder(
-    study: Study,
-    search_s: float,
-    final_train_s: float,
-    costs: Costs,
-    multiples: tuple[float, ...],
+    study: Study, search_s: float, final_train_s: float, costs: Costs
 ) -> tuple[int, tuple[int, ...]] | None:
     """The longest rungs whose first bracket fits: (trials of the bracket, tokens per rung).
 
@@ -199,10 +190,10 @@ def _ladder(
     """
     longest = final_train_s / costs.token_s / study.eta
     full = min(FULL_BRACKET, study.bracket)
-    ideal = tuple(m for m in multiples if m >= 1)
+    ideal = tuple(multiple for multiple in LADDER if multiple >= 1)
     attempts = [(count, ideal) for count in range(study.bracket, full - 1, -1)]
-    attempts += [(count, multiples) for count in range(study.bracket, full - 1, -1)]
-    attempts += [(count, multiples) for count in range(full - 1, SMALLEST_BRACKET - 1, -1)]
+    attempts += [(count, LADDER) for count in range(study.bracket, full - 1, -1)]
+    attempts += [(count, LADDER) for count in range(full - 1, SMALLEST_BRACKET - 1, -1)]
     for count, allowed in attempts:
         for rung_count in (3, 2):
             for multiple in sorted(allowed, reverse=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from objectives.objective import Scores
+from objectives.objective import Scores, TaskScore
 from search.budget import Kind, read_ledger
 from search.folder import RunFolder
 from search.pruning import pareto
@@ -113,11 +113,32 @@ def _ranks(values: Sequence[float]) -> list[float]:
     ]
 
 
+def common_scores(folder: RunFolder, items: str) -> dict[str, Scores]:
+    """Scores of base, default ("0") and final on the items that all of them were scored on.
+
+    A machine that became slow scored the final recipe on the first items of each task only; the
+    others are cut to the same ones. Parts that were not scored are left out.
+    """
+    known = {name: folder.read_scores(f"{name}-{items}") for name in ("base", "0", "final")}
+    scored = {name: scores for name, scores in known.items() if scores is not None}
+    first: Scores = next(iter(scored.values()), {})
+    tasks = [task for task in first if all(task in scores for scores in scored.values())]
+    found: dict[str, Scores] = {}
+    for name, scores in scored.items():
+        found[name] = {}
+        for task in tasks:
+            count = min(len(other[task].correct) for other in scored.values())
+            found[name][task] = TaskScore(
+                correct=scores[task].correct[:count], losses=scores[task].losses[:count]
+            )
+    return found
+
+
 def _scored(folder: RunFolder, name: str) -> dict[str, Any] | None:
-    scores: Scores | None = folder.read_scores(f"{name}-final")
+    scores = common_scores(folder, "final").get(name)
     if scores is None:
         return None
-    heldout = folder.read_scores(f"{name}-heldout") or {}
+    heldout = common_scores(folder, "heldout").get(name, {})
     accuracy, stderr = macro(scores)
     return {
         "accuracy": round(accuracy, 5),

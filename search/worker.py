@@ -93,9 +93,17 @@ class ProcessObjective:
         }
         return to_trained(self._ask("train", request, listener))
 
-    def evaluate(self, trial: str | None, items: str, listener: Listener, *, exact: bool) -> Scores:
+    def evaluate(
+        self,
+        trial: str | None,
+        items: str,
+        listener: Listener,
+        *,
+        exact: bool,
+        part: tuple[int, int] | None = None,
+    ) -> Scores:
         """See `Objective.evaluate`."""
-        request = {"trial": trial, "items": items, "exact": exact}
+        request = {"trial": trial, "items": items, "exact": exact, "part": part}
         return to_scores(self._ask("evaluate", request, listener))
 
     def fork(self, trial: str, name: str) -> None:

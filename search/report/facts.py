@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search.budget import Span, read_ledger
+from search.summary import common_scores
 
 if TYPE_CHECKING:
     from objectives.objective import Scores
@@ -68,10 +69,10 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
     hidden = (str(folder.path.resolve()), str(folder.path.absolute()), str(Path.home()))
     data = folder.read("data.json") if folder.has("data.json") else {}
     scores: dict[str, Scores] = {}
+    final, heldout = common_scores(folder, "final"), common_scores(folder, "heldout")
     for part, name in SCORED.items():
-        found = folder.read_scores(f"{name}-final")
-        if found is not None:
-            scores[part] = found | (folder.read_scores(f"{name}-heldout") or {})
+        if name in final:
+            scores[part] = final[name] | heldout.get(name, {})
     return Facts(
         summary=without_paths(summary, hidden),
         records=tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from objectives import checkpoint
 from objectives.base import Base, resolve
-from objectives.evaluate import score
+from objectives.evaluate import score, take
 from objectives.mixture import Sample
 from objectives.model import answer_logits, attention_modules, packing_isolates
 from objectives.objective import Progress, Schedule
@@ -84,7 +83,9 @@ def make(
     base: Base, device: Device, sources: dict[str, list[Sample]], tmp_path: Path
 ) -> Callable[..., Trainer]:
     """Makes trainers over the same folder, as processes of one job would."""
-    return lambda folder="trials": Trainer(base, device, sources, tmp_path / folder, seed=3)
+    return lambda folder="trials", **options: Trainer(
+        base, device, sources, tmp_path / folder, seed=3, **options
+    )
 
 
 def train(trainer: Trainer, name: str, until: int, **options: Any) -> Any:
@@ -163,13 +164,25 @@ def test_taking_an_adapter_off_gives_the_base_back(
     assert torch.equal(before, after)
 
 
+class Ticks:
+    """A clock on which every look takes `tick` seconds."""
+
+    def __init__(self, tick: float = 0.01) -> None:
+        self.tick = tick
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
 def test_a_deadline_ends_a_segment_early_but_whole(make: Callable[..., Trainer]) -> None:
     """Training stops before the deadline with a checkpoint."""
-    trainer = make()
-    began = time.monotonic()
-    trained = train(trainer, "0", 1_000_000, deadline=1.0)
-    assert 0 < trained.step < 1_000_000
-    assert time.monotonic() - began < 10
+    clock = Ticks()
+    trainer = make(clock=clock)
+    trained = train(trainer, "0", 1_000_000, deadline=3.0)
+    assert 20 < trained.step < 300
+    assert clock.now <= 3.0 + clock.tick  # the last look only tells the seconds
     found = checkpoint.newest(trainer._folder / "0")
     assert found is not None
     assert checkpoint.read_state(found).step == trained.step
@@ -177,14 +190,32 @@ def test_a_deadline_ends_a_segment_early_but_whole(make: Callable[..., Trainer])
 
 def test_a_deadline_brings_the_final_decay_forward(make: Callable[..., Trainer]) -> None:
     """A run that would end too late decays earlier, to its end."""
-    asked = Schedule(warmup_steps=2, decay_start=900_000, total_steps=1_000_000)
-    trained = train(make(), "0", 1_000_000, schedule=asked, deadline=1.0)
+    clock = Ticks()
+    asked = Schedule(warmup_steps=2, decay_start=980, total_steps=1000)
+    trained = train(make(clock=clock), "0", 1000, schedule=asked, deadline=3.0)
     done = trained.schedule
     assert done.decay_start is not None
     assert done.total_steps is not None
-    assert done.total_steps < 1_000_000
-    assert done.decay_start < done.total_steps
-    assert done.factor(done.total_steps - 1) < 0.6
+    assert done.total_steps - done.decay_start == 20
+    assert done.total_steps - 1 <= trained.step <= done.total_steps < 1000
+    assert clock.now <= 3.0 + clock.tick  # the last look only tells the seconds
+
+
+def test_a_passing_slowdown_does_not_cost_the_rest_of_the_run(
+    make: Callable[..., Trainer],
+) -> None:
+    """The schedule is fitted anew before every step until its decay begins."""
+    steady, shaky = Ticks(), Ticks()
+    asked = Schedule(warmup_steps=2, decay_start=180, total_steps=200)
+    calm = train(make("a", clock=steady), "0", 200, schedule=asked, deadline=5.0)
+    trainer = make("b", clock=shaky)
+
+    def slow_at_first(progress: Progress) -> None:
+        shaky.tick = 0.05 if progress.tokens < 10 * 96 else 0.01
+
+    late = trainer.train("0", RECIPE, asked, 200, 5.0, slow_at_first, never)
+    assert late.step > 0.6 * calm.step
+    assert shaky.now <= 5.0 + shaky.tick
 
 
 @pytest.mark.parametrize(
@@ -310,6 +341,20 @@ def test_teacher_forcing_says_what_greedy_decoding_does(
         )[0, sample.start :].tolist()
         assert (made == list(sample.ids[sample.start :])) == right
     assert 0 < sum(scores.correct) < len(items)
+
+
+def test_a_part_takes_the_same_places_of_every_task(sources: dict[str, list[Sample]]) -> None:
+    """Parts one after the other are the whole."""
+    samples = [*sources["one"][:5], *sources["two"][:3]]
+    assert take(samples, None) == samples
+    assert take(samples, (0, 2)) == [*sources["one"][:2], *sources["two"][:2]]
+    parts = [sample for first in (0, 2, 4) for sample in take(samples, (first, first + 2))]
+    assert sorted(parts, key=samples.index) == samples
+
+
+def test_no_items_have_no_scores(make: Callable[..., Trainer], device: Device) -> None:
+    """A study without held-out tasks is evaluated on nothing."""
+    assert score(make().base_model(), [], device, listen, exact=True) == {}
 
 
 def test_the_packing_check_tells_a_leak(base: Base, device: Device, tokenizer: Any) -> None:

@@ -12,9 +12,11 @@ from optuna.trial import TrialState
 
 from search.budget import read_ledger
 from search.errors import BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
+from studies.catalog import find
 from tests.simulated import Simulation
 
 DAY = 86400.0
+STUDY = find("demo")
 
 
 def summary_of(simulation: Simulation) -> dict[str, Any]:
@@ -223,6 +225,25 @@ def test_no_budget_is_overshot(budget_s: float, seed: int, tmp_path: Path) -> No
     summary = summary_of(simulation)
     assert summary["overshoot_s"] == 0
     assert summary["trials"]["pruned"] >= 2
+
+
+def test_a_machine_that_becomes_slow_at_the_end_scores_fewer_items_and_is_in_time(
+    tmp_path: Path,
+) -> None:
+    """After the final run there is no time to make up for a slowdown: the deadline comes first."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+
+    def slow(trial: str, _step: int) -> None:
+        if trial == "final":
+            assert simulation.objective is not None
+            simulation.objective.slowness = 20.0
+
+    simulation.run(fail=slow)
+    summary = summary_of(simulation)
+    assert summary["overshoot_s"] == 0
+    assert 0 < summary["final"]["items"] < 2 * STUDY.final_items
+    assert summary["final"]["items"] == summary["default"]["items"] == summary["base"]["items"]
+    assert any("items per task of final scored" in line for line in simulation.view.lines)
 
 
 def test_a_search_on_a_real_database_can_be_loaded_by_optuna(tmp_path: Path) -> None:

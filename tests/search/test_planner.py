@@ -62,12 +62,10 @@ def test_longer_budgets_give_longer_rungs_but_leave_the_final_run_longer_still()
     assert long.rungs[-1] * COSTS.token_s <= long.final_train_s / STUDY.eta
 
 
-def test_a_job_under_way_on_a_slow_machine_gets_shorter_rungs_instead_of_an_end() -> None:
+def test_a_slow_machine_gets_shorter_rungs_instead_of_an_end() -> None:
     """A passing slowdown during the probe must not throw a loaded job away."""
     slow = replace(COSTS, token_s=0.018, search_eval_s=14, final_eval_s=45)
-    with pytest.raises(BudgetTooSmall):
-        make_plan(STUDY, 700, 60, slow)
-    plan = make_plan(STUDY, 700, 60, slow, elastic=True)
+    plan = make_plan(STUDY, 700, 60, slow)
     assert plan.rungs[0] < STUDY.first_rung_tokens
     assert plan.bracket >= 4
     assert bracket_cost(plan.bracket, plan.rungs, slow, STUDY.eta) <= plan.search_s
@@ -76,7 +74,7 @@ def test_a_job_under_way_on_a_slow_machine_gets_shorter_rungs_instead_of_an_end(
 def test_a_bracket_can_prune_two_trials_where_the_budget_allows() -> None:
     """Shorter rungs come before brackets that only the finalists fill."""
     slow = replace(COSTS, token_s=0.008)
-    plan = make_plan(STUDY, 600, 30, slow, elastic=True)
+    plan = make_plan(STUDY, 600, 30, slow)
     assert plan.bracket >= 6
 
 
