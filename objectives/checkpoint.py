@@ -26,6 +26,8 @@ class State:
     recipe: dict[str, Any]
     step: int = 0
     tokens: int = 0
+    seconds: float = 0.0
+    """Seconds of training behind these steps."""
     cursor: Cursor = field(default_factory=Cursor)
     curve: list[tuple[int, float]] = field(default_factory=list)
     decaying: Schedule | None = None

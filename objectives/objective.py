@@ -66,6 +66,8 @@ class Trained:
     """Seconds of this segment."""
     new_tokens: int
     """Tokens of this segment."""
+    total_s: float
+    """Seconds of training since the trial began, interrupted segments included."""
     step_s: float
     """Median seconds of an optimizer step in this segment, 0 if it took none."""
     schedule: Schedule

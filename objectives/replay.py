@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -127,6 +126,7 @@ class CurveObjective:
             loss=loss,
             seconds=steps * step_s,
             new_tokens=steps * recipe.tokens_per_step,
+            total_s=done * step_s,
             step_s=step_s,
             schedule=schedule,
             shares=dict(recipe.mixture),
@@ -189,5 +189,6 @@ class CurveObjective:
 
 
 def _uniform(*parts: object) -> float:
+    """A number in [0, 1) that depends on nothing but `parts`."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
-    return random.Random(digest).random()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -160,6 +160,7 @@ class Trainer:
                 saved = mark
             now = self._clock()  # the one look per step: all of its work counts
             durations.append(now - mark)
+            state.seconds += now - mark
             mark = now
         self._save(trial)
         tail = losses[-max(1, len(losses) // 4) :] or [state.curve[-1][1] if state.curve else 0.0]
@@ -169,6 +170,7 @@ class Trainer:
             loss=statistics.fmean(tail),
             seconds=self._clock() - began,
             new_tokens=state.tokens - first_tokens,
+            total_s=state.seconds,
             step_s=statistics.median(durations) if durations else 0.0,
             schedule=schedule,
             shares=state.cursor.shares(),

@@ -135,6 +135,8 @@ class Ledger:
     """
 
     PIECE_S = 15.0
+    SHORT_S = 0.02
+    """An idle stretch below this is counted with the span after it."""
 
     def __init__(self, path: Path, clock: Clock, *, started: float | None = None) -> None:
         """Open the ledger.
@@ -192,8 +194,8 @@ class Ledger:
     def _close(self) -> None:
         now = self.now()
         kind, trial, note = self._open
-        if now - self._mark < 0.0005 and kind == Kind.IDLE:
-            return  # too short to tell; the next span begins at the old mark and covers it
+        if now - self._mark < self.SHORT_S and kind == Kind.IDLE:
+            return  # the next span begins at the old mark and covers it
         if now <= self._mark:
             return
         span = Span(round(self._mark, 4), round(now - self._mark, 4), str(kind), trial, note)

@@ -181,7 +181,7 @@ class Store:
     def add_segment(self, number: int, trained: Trained) -> None:
         """Keep what a segment of training gave."""
         record = self._records[number]
-        train_s = round(record.train_s + trained.seconds, 3)
+        train_s = round(trained.total_s, 3)
         memory = round(max(record.peak_memory_gib, trained.peak_memory_gib), 3)
         self._set(
             number,
