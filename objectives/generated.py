@@ -53,6 +53,11 @@ def generate(origin: Generated, count: int, seed: int, system: str | None) -> li
     rows: dict[str, Row] = {}
     for number in range(2 * count):
         made: dict[str, Any] = dataset[number]
+        if made["answer"] is None:
+            raise BadInput(
+                f"the generator {origin.generator!r} has no single right answer, which exact match "
+                "needs; choose another"
+            )
         question, answer = str(made["question"]).strip(), str(made["answer"]).strip()
         if answer and question not in rows:
             start = [{"role": "system", "content": system}] if system else []

@@ -100,7 +100,11 @@ class Process:
             total = torch.cuda.get_device_properties(0).total_memory / 2**30
             torch.cuda.set_per_process_memory_fraction(min(1.0, memory_gib / total))
         self._say(0.2, f"resolving {model}")
-        found = base.resolve(model, lambda line: self._say(0.3, line))
+        found = base.resolve(
+            model,
+            lambda line: self._say(0.3, line),
+            trust_remote_code=trust_remote_code,
+        )
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             found.path, trust_remote_code=trust_remote_code
         )

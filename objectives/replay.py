@@ -34,7 +34,7 @@ class CurveObjective:
         search_items: int = 100,
         tokens_per_s: float = 5000.0,
         best_rate: float = 4e-4,
-        fail: Callable[[str, int], None] | None = None,
+        fail: Callable[[str, str], None] | None = None,
     ) -> None:
         """Set the scene.
 
@@ -45,19 +45,23 @@ class CurveObjective:
             search_items: items per task.
             tokens_per_s: speed of the cheapest recipe.
             best_rate: learning rate at which the floor is lowest.
-            fail: called with (trial, step) before each segment; may raise a WorkerFailed.
+            fail: called at each `point` ("train", "trained", "evaluate", "evaluated") with
+                (point, trial); what it raises comes out of the call, after its effects if the
+                point is a past one.
         """
         self.clock = clock
         self.log: list[tuple[str, str, int]] = []
         """(operation, trial, step) of everything that was asked for."""
         self._tasks = {"search": tasks, "final": tasks, "heldout": heldout}
         self._items = search_items
-        self._speed = tokens_per_s
+        self.tokens_per_s = tokens_per_s
+        """Speed of the cheapest recipe; may be changed while a job runs."""
         self._best_rate = best_rate
         self._fail = fail
         self.slowness = 1.0
         """Evaluations take this much longer; may be changed while a job runs."""
-        self.state: dict[str, tuple[Recipe, int, list[tuple[int, float]]]] = {}
+        self.state: dict[str, tuple[Recipe, int, list[tuple[int, float]], Schedule | None]] = {}
+        """What a checkpoint holds: recipe, step, curve, and the schedule once it decays."""
 
     def load(self, listener: Listener) -> Loaded:
         """A minute of loading."""
@@ -86,7 +90,7 @@ class CurveObjective:
         slow = {Quantization.BF16: 1.0, Quantization.INT8: 1.5, Quantization.NF4: 1.2}
         targets = 1.0 if recipe.targets is Targets.ATTENTION else 1.15
         packing = 1.0 if recipe.packing else 1.8
-        return self._speed / (
+        return self.tokens_per_s / (
             slow[recipe.quantization] * targets * packing * (1 + recipe.rank / 2000)
         )
 
@@ -100,9 +104,9 @@ class CurveObjective:
         listener: Listener,
     ) -> Trained:
         """Advance the clock by what the segment takes, cut off at the deadline."""
-        _, step, curve = self.state.get(trial, (recipe, 0, []))
-        if self._fail is not None:
-            self._fail(trial, step)
+        _, step, curve, decaying = self.state.get(trial, (recipe, 0, [], None))
+        schedule = decaying or schedule
+        self._reach("train", trial)
         target = schedule.total_steps or until_step
         step_s = recipe.tokens_per_step / self.speed(recipe)
         steps = max(0, target - step)
@@ -117,8 +121,10 @@ class CurveObjective:
         tokens = done * recipe.tokens_per_step
         loss = self.loss(recipe, tokens)
         curve = [*curve, (tokens, loss)]
-        self.state[trial] = (recipe, done, curve)
+        begun = schedule.decay_start is not None and done > schedule.decay_start
+        self.state[trial] = (recipe, done, curve, schedule if begun else None)
         self.log.append(("train", trial, done))
+        self._reach("trained", trial)
         listener(Progress(phase="train", done=1.0, tokens=tokens, loss=loss))
         return Trained(
             step=done,
@@ -127,7 +133,7 @@ class CurveObjective:
             seconds=steps * step_s,
             new_tokens=steps * recipe.tokens_per_step,
             total_s=done * step_s,
-            step_s=step_s,
+            step_s=step_s if steps else 0.0,
             schedule=schedule,
             shares=dict(recipe.mixture),
             curve=curve,
@@ -146,11 +152,12 @@ class CurveObjective:
         """Items with fixed difficulties: the same item is easy or hard for every recipe."""
         chosen = range(self._items)[slice(*part) if part else slice(None)]
         self.clock.advance(0.05 * self.slowness * len(chosen) * len(self._tasks[items]))
+        self._reach("evaluate", trial or "base")
         loss = 4.0
         if trial is not None:
             if trial not in self.state:
                 raise WorkerFailed(f"the trial {trial} has no checkpoint")
-            recipe, step, _ = self.state[trial]
+            recipe, step, _, _ = self.state[trial]
             loss = self.loss(recipe, step * recipe.tokens_per_step)
         self.log.append(("evaluate", trial or "base", 0))
         listener(Progress(phase="evaluate", done=1.0))
@@ -165,7 +172,12 @@ class CurveObjective:
             if not own:
                 continue
             found[task] = TaskScore(correct=[value < 0.6 for value in own], losses=own)
+        self._reach("evaluated", trial or "base")
         return found
+
+    def _reach(self, point: str, trial: str) -> None:
+        if self._fail is not None:
+            self._fail(point, trial)
 
     def fork(self, trial: str, name: str) -> None:
         """Copy a trial's state."""

@@ -57,9 +57,8 @@ def _parse(line: bytes, path: Path, number: int) -> Mapping[str, Any]:
         raise BadInput(f"{path}, line {number}: not UTF-8 text ({error.reason})") from None
     except RecursionError:
         raise BadInput(f"{path}, line {number}: nested too deeply") from None
-    except json.JSONDecodeError as error:
-        detail = f"{error.msg}, column {error.colno}"
-        raise BadInput(f"{path}, line {number}: broken JSON ({detail}); mend the line") from None
+    except ValueError as error:  # JSONDecodeError, or a number of thousands of digits
+        raise BadInput(f"{path}, line {number}: broken JSON ({error}); mend the line") from None
     if not isinstance(fields, dict):
         raise BadInput(
             f"{path}, line {number}: expected a JSON object, got {type(fields).__name__}"
@@ -81,6 +80,7 @@ def to_chat(fields: Mapping[str, Any], where: str) -> Row:
             more = fields.get(extra) if extra else None
             if not isinstance(ask, str) or not isinstance(reply, str):
                 raise BadInput(f"{where}: {question!r} and {answer!r} must be text")
+            _writable(ask + reply, where)
             if not reply.strip():
                 raise BadInput(f"{where}: the answer ({answer!r}) is empty")
             content = f"{ask}\n\n{more}" if isinstance(more, str) and more.strip() else ask
@@ -108,7 +108,16 @@ def _messages(value: Any, where: str) -> list[dict[str, str]]:
             )
     if value[-1]["role"] != "assistant" or not value[-1]["content"].strip():
         raise BadInput(f"{where}: the last message must be a non-empty one of the assistant")
+    for message in value:
+        _writable(message["content"], where)
     return [{"role": m["role"], "content": m["content"]} for m in value]
+
+
+def _writable(text: str, where: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadInput(f"{where}: the text holds half a character (a lone surrogate)") from None
 
 
 def form_of(path: Path) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from jinja2 import TemplateError
+
 from objectives.mixture import Sample
 from objectives.rows import Row
 from search.errors import BadInput
@@ -26,8 +28,15 @@ def to_sample(row: Row, tokenizer: Any, source: str, number: int) -> Sample:
     for when it gets the prompt alone.
     """
     *asked, answer = row["messages"]
-    prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
-    full = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    try:
+        prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
+        full = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    except TemplateError as error:
+        roles = ", ".join(message["role"] for message in row["messages"])
+        raise BadInput(
+            f"{source}, row {number}: the model's chat template refuses messages of the roles "
+            f"{roles} ({error})"
+        ) from None
     if not full.startswith(prompt):
         # The template rewrites history; fall back to the answer's bare text and the end of turn.
         full = prompt + answer["content"] + (tokenizer.eos_token or "")

@@ -214,7 +214,11 @@ class Trainer:
         return itertools.islice(stream, sum(state.cursor.drawn.values()))
 
     def _stream(self, recipe: Recipe, cursor: Cursor) -> Stream:
-        return Stream(self._sources, recipe.mixture, self._seed, cursor, shuffle=self._shuffle)
+        fitting = {
+            name: [sample for sample in rows if len(sample.ids) <= recipe.max_length]
+            for name, rows in self._sources.items()
+        }
+        return Stream(fitting, recipe.mixture, self._seed, cursor, shuffle=self._shuffle)
 
     def peak_memory_gib(self) -> float:
         """Most memory used so far: of the GPU, or of this process on a CPU."""
@@ -247,7 +251,9 @@ class Trainer:
             total += loss.item()
         if not total < float("inf"):  # also true for NaN
             raise Diverged(f"the training loss is {total} at step {state.step}")
-        torch.nn.utils.clip_grad_norm_(trial.adapter.values(), GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(trial.adapter.values(), GRADIENT_NORM)
+        if not torch.isfinite(norm):
+            raise Diverged(f"the gradient's norm is {norm.item()} at step {state.step}")
         for group in trial.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * schedule.factor(state.step)
         trial.optimizer.step()
@@ -272,14 +278,18 @@ class Trainer:
             target_modules="all-linear" if every else attention_modules(base),
             task_type="CAUSAL_LM",
         )
-        model = get_peft_model(base, config)
         found = checkpoint.newest(self._folder / name)
         state = checkpoint.read_state(found) if found else State(recipe=recipe.to_dict())
-        weights = [tensor for tensor in model.parameters() if tensor.requires_grad]
-        optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
-        trial = Trial(name, state, model, optimizer)
-        if found:
-            checkpoint.load_tensors(found, trial.adapter, optimizer)
+        model = get_peft_model(base, config)
+        try:
+            weights = [tensor for tensor in model.parameters() if tensor.requires_grad]
+            optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
+            trial = Trial(name, state, model, optimizer)
+            if found:
+                checkpoint.load_tensors(found, trial.adapter, optimizer)
+        except BaseException:
+            self._bases[recipe.quantization] = model.unload()  # the base stays bare
+            raise
         return trial
 
     def _put_down(self) -> None:

@@ -81,6 +81,8 @@ def next_action(job: Job) -> Action | None:
             return Complete(trial=here[0].number)
         if any(r.promoted <= rung for r in here):
             return Judge(trials=tuple(r.number for r in reached), rung=rung)
+    if not any(r.rungs for r in members):
+        return None  # not one trial of a bracket could be trained: more of them would not help
     costs = costs_of(job.forecast, job.study, 0.0)
     count = affordable_bracket(plan, left, costs, job.study.eta)
     if count:

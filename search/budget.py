@@ -199,9 +199,9 @@ class Ledger:
         if now <= self._mark:
             return
         span = Span(round(self._mark, 4), round(now - self._mark, 4), str(kind), trial, note)
+        append_line(self._path, asdict(span))
         self._mark = span.start + span.seconds
         self.spans.append(span)
-        append_line(self._path, asdict(span))
 
 
 def append_line(path: Path, record: dict[str, object]) -> None:

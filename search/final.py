@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from optuna.trial import TrialState
 
 from objectives.objective import Schedule, Trained
 from search.budget import Kind, format_seconds
-from search.errors import BudgetTooSmall
+from search.errors import BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
 from search.forecast import KNOWN, forecast_accuracy
 from search.planner import Plan
 from search.pruning import Finalist, choose
-from search.state import Job, kept_scores
+from search.state import Job, kept_scores, restart
 from search.store import Record
-from spaces import Recipe
 
 WARMUP_STEPS = 4
 """Steps of linear warm-up, the same for trials and the final run."""
@@ -23,6 +23,8 @@ DECAY_SHARE = 0.25
 OPTIMISM = 1.1
 """The final run is asked for this much more than is foreseen to fit: the deadline cuts it to size,
 so that a machine faster than foreseen leaves no time unused."""
+CUT_OFF = "pruned: no time left"
+"""How the reason of a trial begins that was pruned for time only: its checkpoint is kept."""
 LEAVE_S = 3.0
 """Seconds that must be left for the export when the final recipe is scored."""
 FINAL = "final"
@@ -33,14 +35,21 @@ def pick_winner(job: Job) -> None:
     """Choose the trial that the final run goes on from.
 
     Raises:
-        BudgetTooSmall: no trial was evaluated at all.
+        BudgetTooSmall: no trial was evaluated for lack of time.
+        WorkerFailed: no trial could be trained at all.
     """
     able = [r for r in job.store.records() if r.rungs and r.state is not TrialState.FAIL]
     complete = [r for r in able if r.state is TrialState.COMPLETE]
-    kept = [r for r in able if r.reason.startswith("pruned: no time left")]
+    kept = [r for r in able if r.reason.startswith(CUT_OFF)]
     candidates = complete or [r for r in kept if len(r.rungs) == max(len(k.rungs) for k in kept)]
     if not candidates:
-        raise BudgetTooSmall("no trial could be evaluated within the budget; give a longer one")
+        reasons = [r.reason for r in job.store.records()]
+        if reasons and not any(reason.startswith(CUT_OFF) for reason in reasons):
+            raise WorkerFailed(f"no trial could be trained; the last one: {reasons[-1]}")
+        raise BudgetTooSmall(
+            "no trial could be evaluated within the budget: this machine is slower than foreseen; "
+            f"the least that would do is about {format_seconds(2 * job.budget_s)}"
+        )
     finalists = []
     for record in candidates:
         rung = len(record.rungs) - 1
@@ -63,62 +72,92 @@ def final_run(job: Job) -> None:
     for items in ("final", "heldout"):
         kept_scores(job, None, items, Kind.FINAL_EVAL, exact=True)
     default = job.store.records()[0]
-    can_score_default = default.state is TrialState.COMPLETE or default.number == winner.number
-    if can_score_default:
+    whole = default.state is TrialState.COMPLETE or default.reason.startswith(CUT_OFF)
+    if default.rungs and whole:
         for items in ("final", "heldout"):
             kept_scores(job, "0", items, Kind.FINAL_EVAL, exact=True)
     if job.store.noted("final_trained") is None:
         with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="final run"):
-            job.objective.fork(str(winner.number), FINAL)
             trained = train_final(job, winner)
         job.store.note("final_trained", final_facts(trained))
     for items in ("final", "heldout"):
         kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
 
 
-def final_schedule(winner: Record, recipe: Recipe, tokens: float) -> Schedule:
+def train_final(job: Job, winner: Record) -> Trained:
+    """The final run; where it goes wrong, the winner as it was is better than nothing.
+
+    A failure of the training process is met by a new process, once. A run that diverges or does not
+    fit into memory is given up: the final recipe is then the winner's own checkpoint.
+    """
+    try:
+        try:
+            return go_on(job, winner)
+        except (OutOfMemory, Diverged):
+            raise
+        except WorkerFailed as error:
+            job.say(f"final run: tried again after a failure: {error}")
+            restart(job)
+            return go_on(job, winner)
+    except (OutOfMemory, Diverged) as error:
+        job.say(f"final run: given up ({error}); the chosen trial is exported as it is")
+        job.objective.discard(FINAL)
+        job.objective.fork(str(winner.number), FINAL)
+        schedule = Schedule(warmup_steps=WARMUP_STEPS)
+        return job.objective.train(
+            FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
+        )
+
+
+def final_schedule(winner: Record, tokens: float) -> Schedule:
     """The winner's schedule on to `tokens` more tokens, with the decay at its end."""
-    start = winner.rungs[-1].step
-    steps = max(1, int(tokens / recipe.tokens_per_step))
+    size = winner.recipe.tokens_per_step
+    start = max(winner.rungs[-1].step, winner.curve[-1][0] // size)
+    steps = max(1, int(tokens / size))
     total = start + steps
     decay = min(steps, max(1, round(DECAY_SHARE * total)))
     return Schedule(warmup_steps=WARMUP_STEPS, decay_start=total - decay, total_steps=total)
 
 
-def train_final(job: Job, winner: Record) -> Trained:
-    """The final run: the same function as the trials, sized to end before the deadline."""
-    recipe = winner.recipe
+def go_on(job: Job, winner: Record) -> Trained:
+    """Train on from the winner's checkpoint: the trials' function, sized to end in time.
+
+    The schedule is decided once per job; the deadline cuts it to size, also after a restart.
+    """
+    job.objective.fork(str(winner.number), FINAL)
     evaluation = sum(job.forecast.evaluation_s[items] for items in ("final", "heldout"))
     plan = job.plan or Plan.from_dict(job.store.noted("plan"))
     seconds = job.left() - KNOWN * evaluation - plan.export_s - plan.margin_s
-    hoped = seconds / job.forecast.per_token(recipe)[0] * OPTIMISM
-    schedule = final_schedule(winner, recipe, hoped)
-    tokens = schedule.total_steps * recipe.tokens_per_step if schedule.total_steps else 0
-    if job.store.noted("forecast_final") is None:
-        points = [(rung.tokens, rung.accuracy) for rung in winner.rungs]
-        foreseen = forecast_accuracy(points, tokens, len(job.folder.items("search")))
-        assert foreseen is not None  # noqa: S101  # the winner has a rung
-        job.store.note(
-            "forecast_final",
-            {
-                "accuracy": foreseen.accuracy,
-                "low": foreseen.low,
-                "high": foreseen.high,
-                "gpu_hours": winner.rungs[-1].gpu_hours + seconds / 3600,
-            },
-        )
-        job.say(
-            f"final run: on from {winner.rungs[-1].tokens:,} to about {tokens:,} tokens in "
-            f"{format_seconds(seconds)}; foreseen accuracy {foreseen.accuracy:.2f} "
-            f"({foreseen.low:.2f} to {foreseen.high:.2f})"
-        )
+    noted = job.store.noted("final_schedule")
+    if noted:
+        schedule = Schedule(**noted)
+    else:
+        hoped = seconds / job.forecast.per_token(winner.recipe)[0] * OPTIMISM
+        schedule = final_schedule(winner, hoped)
+        foresee(job, winner, schedule, seconds)
+        job.store.note("final_schedule", asdict(schedule))
     return job.objective.train(
         FINAL,
-        recipe,
+        winner.recipe,
         schedule,
         schedule.total_steps or 0,
-        seconds,
+        max(0.0, seconds),
         lambda p: job.listen(FINAL, p),
+    )
+
+
+def foresee(job: Job, winner: Record, schedule: Schedule, seconds: float) -> None:
+    """Keep and tell what is expected of the final run, before it is known."""
+    tokens = (schedule.total_steps or 0) * winner.recipe.tokens_per_step
+    points = [(rung.tokens, rung.accuracy) for rung in winner.rungs]
+    foreseen = forecast_accuracy(points, tokens, len(job.folder.items("search")))
+    assert foreseen is not None  # noqa: S101  # the winner has a rung
+    hours = winner.rungs[-1].gpu_hours + seconds / 3600
+    job.store.note("forecast_final", asdict(foreseen) | {"gpu_hours": hours})
+    job.say(
+        f"final run: on from {winner.rungs[-1].tokens:,} to at most {tokens:,} tokens in "
+        f"{format_seconds(seconds)}; foreseen accuracy {foreseen.accuracy:.2f} "
+        f"({foreseen.low:.2f} to {foreseen.high:.2f})"
     )
 
 

@@ -32,15 +32,25 @@ class RunFolder:
         """The ledger file."""
         return self.path / "ledger.jsonl"
 
-    def open(self, job: Mapping[str, Any]) -> bool:
+    def open(self, job: Mapping[str, Any], also: Mapping[str, Any] | None = None) -> bool:
         """Create the folder, or check that it belongs to this job; returns whether it existed.
+
+        Args:
+            job: what makes the job what it is.
+            also: further facts to write into a new job.json.
 
         Raises:
             BadInput: not writable, in use, or another job's (what differs is named).
         """
-        existed = (self.path / "job.json").is_file()
+        if bad := set("?%#") & set(str(self.path.resolve())):
+            raise BadInput(
+                f"--out {self.path}: the path may not hold {min(bad)!r}, which means something "
+                "else in a database's address; choose another folder"
+            )
         try:
-            if not existed and self.path.is_dir() and any(self.path.iterdir()):
+            existed = (self.path / "job.json").is_file()
+            found = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+            if not existed and found - {"artifacts", "lock", "job.json.part"}:
                 raise BadInput(
                     f"--out {self.path}: the folder holds something that is no run; "
                     "choose an empty or a new folder"
@@ -57,7 +67,7 @@ class RunFolder:
             if existed:
                 self._compare(job)
             else:
-                self.write("job.json", {"format": FORMAT} | dict(job))
+                self.write("job.json", {"format": FORMAT} | dict(job) | dict(also or {}))
         except BadInput:
             self.release()
             raise
@@ -100,11 +110,12 @@ class RunFolder:
             self._lock = None
 
     def undo(self) -> None:
-        """Take back what a job wrote that could not even prepare its data."""
+        """Take back what a job wrote that never came to train anything."""
         self.release()
-        for name in ("data", "artifacts"):
+        for name in ("data", "artifacts", "trials", "scores"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("job.json", "data.json", "ledger.jsonl", "lock"):
+        files = ("job.json", "data.json", "ledger.jsonl", "lock", "study.db", "worker.log")
+        for name in files:
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.rmdir()

@@ -17,11 +17,11 @@ from search.loop import run_job
 from search.planner import make_plan
 from search.recipe import export_recipe
 from search.report import closing_lines, write_report
-from search.request import Request, build_study, first_costs, parse_memory
-from search.state import Job
+from search.request import Request, first_costs, parse_memory
+from search.state import Job, View
 from search.store import Store
 from search.summary import summarise
-from search.view import View, choose_view
+from search.view import choose_view
 from search.worker import ProcessObjective
 from studies import Study
 
@@ -36,6 +36,7 @@ def default_out(request: Request, study: Study) -> Path:
 
 def run(
     request: Request,
+    study: Study,
     *,
     started: float | None = None,
     quiet: bool = False,
@@ -48,6 +49,7 @@ def run(
 
     Args:
         request: what to do.
+        study: the job, as `build_study` made it from the request.
         started: the clock's reading when the process began; the budget counts from there.
         quiet: print nothing.
         clock: the real one, if not given.
@@ -64,7 +66,6 @@ def run(
     clock = clock or RealClock()
     began = clock.now() if started is None else started
     memory_gib = parse_memory(request.gpu_memory)
-    study = build_study(request)
     origin = "simulated folder" if objective else base.check(study.model)
     forecast, costs = first_costs(study, origin)
     folder = RunFolder(request.out or default_out(request, study))
@@ -77,7 +78,8 @@ def run(
             "budget_s": request.budget_s,
             "seed": request.seed,
             "fingerprint": data.fingerprint(study),
-        }
+        },
+        {"name": request.name or study.name},
     )
     shown = view or choose_view(quiet=quiet)
     made: Objective | None = None
@@ -87,7 +89,7 @@ def run(
             return folder
         shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
         prepare_data(study, folder, request.seed, shown)
-        store = Store(folder, request.name or study.name, storage)
+        store = Store(folder, folder.read("job.json")["name"], storage)
         made = (
             objective(study, folder.path)
             if objective
@@ -119,11 +121,17 @@ def run(
                 export_recipe(job)
                 write_report(folder, store, summarise(folder, store))
                 made.close()
+        except BadInput:
+            if not existed:
+                made.close()
+                folder.undo()  # nothing was trained: a mended command may use the folder
+            raise
         except BudgetTooSmall:
             shown.line(f"what was found so far is kept in {folder.path}")
             raise
         finally:
-            ledger.close()
+            if folder.has("job.json"):
+                ledger.close()
         folder.write("summary.json", summarise(folder, store))
         shown.refresh(job)
         shown.close()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+
+from optuna.trial import TrialState
 
 from objectives.objective import Schedule, Trained
 from search.actions import Action, Complete, Judge, New, Segment, next_action
 from search.budget import Kind, format_seconds
 from search.errors import Diverged, OutOfMemory, WorkerFailed
-from search.final import WARMUP_STEPS, final_run, pick_winner
+from search.final import CUT_OFF, WARMUP_STEPS, final_run, pick_winner
+from search.forecast import KNOWN
 from search.planner import Plan, costs_of, make_plan
 from search.proposals import propose
 from search.pruning import judge
-from search.state import Job, kept_scores
+from search.state import Job, kept_scores, restart
 from search.store import Record, macro
 from spaces import Recipe
 from studies import Study
@@ -55,6 +59,9 @@ def load(job: Job) -> None:
     job.store.note("base", job.loaded.base)
     job.store.note("versions", job.loaded.versions)
     job.store.note("parameters", job.loaded.parameters)
+    tidy(job)
+    for record in job.store.records():
+        relearn(job, record)
     job.phase = "search"
     scores = kept_scores(job, None, "search", Kind.SEARCH_EVAL, exact=False)
     accuracy, _ = macro(scores)
@@ -72,9 +79,6 @@ def without_packing(study: Study) -> Study:
 
 def search(job: Job) -> None:
     """Probe, plan, and carry actions out until none fits."""
-    forget_unfit(job)
-    for record in job.store.records():
-        relearn(job, record)
     noted = job.store.noted("plan")
     if noted:
         job.plan = Plan.from_dict(noted)
@@ -91,25 +95,31 @@ def search(job: Job) -> None:
         job.view.refresh(job)
 
 
-def forget_unfit(job: Job) -> None:
-    """After a restart on another device: nothing to do for trials that are finished."""
+def tidy(job: Job) -> None:
+    """After a restart: prune what this device cannot train, delete what a kill left behind."""
+    space = job.study.space
     for record in job.store.records():
         if record.finished:
-            continue
-        if record.recipe.quantization not in job.study.space.quantization:
-            job.store.prune(record.number, "pruned: this device cannot do its quantization")
+            if record.state is TrialState.PRUNED and not record.reason.startswith(CUT_OFF):
+                job.objective.discard(str(record.number))
+        elif record.recipe.quantization not in space.quantization:
+            tell_pruned(job, record.number, "pruned: this device cannot do its quantization")
+        elif record.recipe.packing not in space.packing:
+            tell_pruned(job, record.number, "pruned: this device cannot isolate packed samples")
 
 
 def relearn(job: Job, record: Record) -> None:
     """Take costs in from an earlier process of the job."""
-    if record.rungs:
-        last = record.rungs[-1]
-        job.forecast.learn(record.recipe, last.tokens, last.train_s)
+    if record.curve:
+        job.forecast.learn(record.recipe, record.curve[-1][0], record.train_s)
 
 
 def learn(job: Job, recipe: Recipe, trained: Trained) -> None:
     """Take in the typical step of a segment: its first step includes warming up."""
-    job.forecast.learn(recipe, recipe.tokens_per_step, trained.step_s)
+    if trained.step_s:
+        job.forecast.learn(recipe, recipe.tokens_per_step, trained.step_s)
+    elif trained.tokens:  # all of its steps were taken before a restart
+        job.forecast.learn(recipe, trained.tokens, trained.total_s)
 
 
 def estimate_final_evaluation(job: Job) -> None:
@@ -132,19 +142,45 @@ def probe(job: Job) -> None:
     record = job.store.records()[0]
     if record.train_s or record.finished:
         return
-    with job.ledger.span(Kind.SEARCH_TRAIN, trial=0, note="probe"):
-        trained = job.objective.train(
-            "0",
-            record.recipe,
-            Schedule(warmup_steps=WARMUP_STEPS),
-            PROBE_STEPS,
-            None,
-            lambda p: job.listen("0", p),
-        )
+    trained = attempt(job, 0, PROBE_STEPS, None, "probe")
+    if trained is None:
+        if not job.store.records()[0].finished:
+            probe(job)  # the training process was started again
+        return
     job.store.add_segment(0, trained)
     learn(job, record.recipe, trained)
-    speed = record.recipe.tokens_per_step / trained.step_s
+    speed = 1 / job.forecast.per_token(record.recipe)[0]
     job.say(f"probe: {speed:,.0f} tokens/s with the default recipe")
+
+
+def attempt(
+    job: Job, number: int, until_step: int, deadline_s: float | None, note: str
+) -> Trained | None:
+    """Train a trial; what goes wrong becomes its state, and None is returned."""
+    name = str(number)
+    try:
+        with job.ledger.span(Kind.SEARCH_TRAIN, trial=number, note=note):
+            return job.objective.train(
+                name,
+                job.store.records()[number].recipe,
+                Schedule(warmup_steps=WARMUP_STEPS),
+                until_step,
+                deadline_s,
+                lambda p: job.listen(name, p),
+            )
+    except (OutOfMemory, Diverged, WorkerFailed) as error:
+        gone_wrong(job, number, error)
+        return None
+
+
+def gone_wrong(job: Job, number: int, error: WorkerFailed) -> None:
+    """Prune for what the recipe is to blame for; else start the process again and retry once."""
+    if isinstance(error, OutOfMemory | Diverged):
+        infeasible = isinstance(error, OutOfMemory)
+        what = "out of memory" if infeasible else "diverged"
+        tell_pruned(job, number, f"pruned: {what} ({error})", infeasible=infeasible)
+    else:
+        worker_failed(job, number, error)
 
 
 def carry_out(job: Job, action: Action) -> None:
@@ -182,8 +218,7 @@ def start_trial(job: Job, bracket: int) -> None:
 def tell_pruned(job: Job, number: int, reason: str, *, infeasible: bool = False) -> None:
     """Prune a trial and delete its checkpoint."""
     job.store.prune(number, reason, infeasible=infeasible)
-    keep = reason.startswith("pruned: no time left")  # it may still be the best there is
-    if not keep:
+    if not reason.startswith(CUT_OFF):  # those may still be the best there is
         job.objective.discard(str(number))
     job.say(f"trial {number}: {reason}")
 
@@ -197,37 +232,34 @@ def segment(job: Job, action: Segment) -> None:
     """Train and evaluate; failures become the trial's state."""
     plan = job.plan
     assert plan is not None  # noqa: S101  # search() made it
-    record = job.store.records()[action.trial]
-    recipe = record.recipe
+    recipe = job.store.records()[action.trial].recipe
+    until_step = steps_at(recipe, plan.rungs[action.rung])
+    evaluation = KNOWN * job.forecast.evaluation_s["search"]
+    note = f"rung {action.rung}"
+    deadline_s = job.left() - plan.reserve_s - evaluation
+    trained = attempt(job, action.trial, until_step, deadline_s, note)
+    if trained is None:
+        return
+    job.store.add_segment(action.trial, trained)
+    learn(job, recipe, trained)
+    if trained.step < until_step:
+        tell_pruned(job, action.trial, f"{CUT_OFF} to train it up to rung {action.rung}")
+        return
     name = str(action.trial)
     try:
-        with job.ledger.span(Kind.SEARCH_TRAIN, trial=action.trial, note=f"rung {action.rung}"):
-            trained = job.objective.train(
-                name,
-                recipe,
-                Schedule(warmup_steps=WARMUP_STEPS),
-                steps_at(recipe, plan.rungs[action.rung]),
-                job.left() - plan.reserve_s,
-                lambda p: job.listen(name, p),
-            )
-        learn(job, recipe, trained)
-        with job.ledger.span(Kind.SEARCH_EVAL, trial=action.trial, note=f"rung {action.rung}"):
+        with job.ledger.span(Kind.SEARCH_EVAL, trial=action.trial, note=note):
             began = job.ledger.now()
             scores = job.objective.evaluate(
                 name, "search", lambda p: job.listen(name, p), exact=False
             )
             eval_s = job.ledger.now() - began
-    except (OutOfMemory, Diverged) as error:
-        infeasible = isinstance(error, OutOfMemory)
-        what = "out of memory" if infeasible else "diverged"
-        tell_pruned(job, action.trial, f"pruned: {what} ({error})", infeasible=infeasible)
-        return
-    except WorkerFailed as error:
-        worker_failed(job, action.trial, error)
+        if not all(math.isfinite(x) for score in scores.values() for x in score.losses):
+            raise Diverged("an item's loss is not a number")  # noqa: TRY301  # one way to prune
+    except (OutOfMemory, Diverged, WorkerFailed) as error:
+        gone_wrong(job, action.trial, error)
         return
     job.failures = 0
     job.forecast.learn_evaluation("search", eval_s)
-    job.store.add_segment(action.trial, trained)
     found = job.store.add_rung(action.trial, trained, scores, eval_s)
     job.say(
         f"trial {action.trial}: rung {action.rung}, {found.tokens:,} tokens, "
@@ -237,15 +269,17 @@ def segment(job: Job, action: Segment) -> None:
 
 
 def worker_failed(job: Job, number: int, error: WorkerFailed) -> None:
-    """Fail the trial and start a new training process; give up when that goes on."""
+    """Start a new training process and try once more; then fail the trial; then give up."""
     job.failures += 1
-    job.store.fail(number, f"failed: {error}")
-    job.say(f"trial {number}: failed: {error}")
     if job.failures >= SAME_FAILURE:
         raise WorkerFailed(f"{SAME_FAILURE} segments failed in a row; the last: {error}")
-    job.objective.close()
-    with job.ledger.span(Kind.LOAD, note="again, after a failure"):
-        job.loaded = job.objective.load(lambda p: job.listen("load", p))
+    if number in job.retried:
+        job.store.fail(number, f"failed: {error}")
+        job.say(f"trial {number}: failed: {error}")
+    else:
+        job.retried.add(number)
+        job.say(f"trial {number}: tried again after a failure: {error}")
+    restart(job)
 
 
 def judge_rung(job: Job, action: Judge) -> None:

@@ -77,4 +77,5 @@ def _copy(record: Record) -> optuna.trial.FrozenTrial:
         params=dict(record.params),
         distributions=dict(record.distributions),
         values=values,
+        constraints={"memory": 1.0} if record.infeasible else None,
     )

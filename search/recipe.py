@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import search
 from objectives.data import hash_file
+from objectives.rows import write_jsonl
 from search.final import FINAL
+from search.folder import RunFolder
 from search.store import Record
-from search.summary import summarise
+from search.summary import common_scores, summarise
 
 if TYPE_CHECKING:
     from search.state import Job
@@ -24,8 +26,7 @@ def export_recipe(job: Job) -> None:
     shutil.rmtree(target, ignore_errors=True)
     job.objective.export(FINAL, target)
     for items in ("final", "heldout"):
-        source = job.folder.path / "data" / "items" / f"{items}.jsonl"
-        shutil.copyfile(source, target / "data" / f"{items}.jsonl")
+        write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
     hashes = {file.name: hash_file(file) for file in sorted((target / "data").glob("*.jsonl"))}
     (target / "data" / "sha256").write_text(
         "".join(f"{digest}  {name}\n" for name, digest in hashes.items()), encoding="utf-8"
@@ -33,6 +34,20 @@ def export_recipe(job: Job) -> None:
     facts = recipe_facts(job, hashes)
     job.folder.write("recipe/recipe.json", facts)
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def scored_items(folder: RunFolder, items: str) -> list[dict[str, Any]]:
+    """The items behind the recorded scores: the first of each task, all unless time ran short."""
+    left = {
+        task: len(score.correct)
+        for task, score in common_scores(folder, items).get(FINAL, {}).items()
+    }
+    found = []
+    for item in folder.items(items):
+        if left.get(item["task"], 0) > 0:
+            left[item["task"]] -= 1
+            found.append(item)
+    return found
 
 
 def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:

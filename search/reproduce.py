@@ -12,15 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from search.errors import BadInput, Interrupted, RecipeSearchError
+from search.cli import Parser, guarded
+from search.errors import BadInput
 
+ADAPTER = "adapter/adapter_model.safetensors"
 Z95 = 1.96
 """Standard errors on either side that count as the same score (95 %)."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m search.reproduce",
         description="Train a recipe again from its own data and compare with its recorded score.",
     )
@@ -45,9 +47,22 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
     if not isinstance(facts, dict) or facts.get("format") != 1:
         raise BadInput(f"{path}: not a recipe of format 1")
-    for key in ("base", "recipe", "training", "seed", "data", "score"):
-        if key not in facts:
-            raise BadInput(f"{path}: the part {key!r} is missing")
+    shapes = {"base": dict, "recipe": dict, "training": dict, "data": dict, "score": dict}
+    for key, shape in {**shapes, "seed": int}.items():
+        if not isinstance(facts.get(key), shape):
+            raise BadInput(f"{path}: the part {key!r} is missing or damaged")
+    needed = {
+        "base": ("id", "revision"),
+        "training": ("steps", "warmup_steps", "decay_start", "total_steps"),
+        "data": ("train.jsonl", "final.jsonl", "heldout.jsonl"),
+        "score": ("accuracy", "stderr"),
+    }
+    for key, names in needed.items():
+        for name in names:
+            if name not in facts[key]:
+                raise BadInput(f"{path}: {key} lacks {name!r}")
+    if not (folder / ADAPTER).is_file():
+        raise BadInput(f"{folder / ADAPTER} is missing; give a whole recipe folder")
     for name, digest in facts["data"].items():
         file = folder / "data" / Path(name).name
         if not file.is_file() or hash_file(file) != digest:
@@ -97,7 +112,9 @@ def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
             shuffle=False,
         )
         try:
-            objective.load(listen)
+            loaded = objective.load(listen)
+            if loaded.base["revision"] != facts["base"]["revision"]:
+                print("note: the base model is another revision than the recorded one")
             trained = objective.train(
                 "final",
                 replace(recipe, mixture={"train": 1.0}),
@@ -115,8 +132,7 @@ def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
             objective.export("final", target)
         finally:
             objective.close()
-        name = "adapter/adapter_model.safetensors"
-        same = hash_file(folder / name) == hash_file(target / name)
+        same = hash_file(folder / ADAPTER) == hash_file(target / ADAPTER)
     accuracy, _ = macro(scores)
     recorded, stderr = facts["score"]["accuracy"], facts["score"]["stderr"]
     low, high = recorded - Z95 * stderr - 1e-4, recorded + Z95 * stderr + 1e-4
@@ -132,15 +148,12 @@ def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; exit code 0 if the score lies in the interval, else 1."""
-    options = parser().parse_args(arguments)
-    try:
+
+    def work() -> int:
+        options = parser().parse_args(arguments)
         return 0 if reproduce(options.recipe, options.model, options.out) else 1
-    except (KeyboardInterrupt, Interrupted):
-        print("interrupted", file=sys.stderr)
-        return Interrupted.exit_code
-    except RecipeSearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+
+    return guarded(work, "interrupted")
 
 
 if __name__ == "__main__":

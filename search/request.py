@@ -59,6 +59,7 @@ def build_study(request: Request) -> Study:
             "--include-path: this version takes reasoning-gym tasks and held-back rows only; "
             "leave it out"
         )
+    parse_memory(request.gpu_memory)
     study = find(request.study)
     if request.model:
         study = replace(study, model=request.model)
@@ -67,12 +68,10 @@ def build_study(request: Request) -> Study:
         tasks = tuple(Task(name=s.name, origin=HeldBack(source=s.name)) for s in sources)
         study = study.with_sources(sources, tasks)
     if request.tasks:
-        named = {task.name: task for task in study.tasks}
-        study = replace(study, tasks=tuple(pick_task(name, study, named) for name in request.tasks))
-        searched = {task.name for task in study.tasks}
-        study = replace(
-            study, heldout=tuple(task for task in study.heldout if task.name not in searched)
-        )
+        named = {task.name: task for task in study.tasks + study.heldout}
+        tasks = tuple(pick_task(name, study, named) for name in request.tasks)
+        heldout = tuple(task for task in study.heldout if task.name not in request.tasks)
+        study = replace(study, tasks=tasks, heldout=heldout)
     data.check(study)
     return study
 
@@ -166,15 +165,12 @@ def first_costs(study: Study, origin: str) -> tuple[CostForecast, Costs]:
     return forecast, replace(costs, load_s=costs.load_s + costs.search_eval_s)
 
 
-def plan_lines(request: Request) -> list[str]:
+def plan_lines(request: Request, study: Study) -> list[str]:
     """The split of the budget as foreseen before loading.
 
     Raises:
-        BadInput: see `build_study`.
         BudgetTooSmall: the budget cannot hold the job.
     """
-    parse_memory(request.gpu_memory)
-    study = build_study(request)
     _, costs = first_costs(study, base.check(study.model))
     plan = make_plan(study, request.budget_s, 0.0, costs)
     return [

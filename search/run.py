@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from pathlib import Path
 from types import FrameType
 
 from search.budget import RealClock, parse_budget, process_age_s
-from search.errors import Interrupted, RecipeSearchError
+from search.cli import Parser, guarded, joined
+from search.errors import BadInput
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; its flags are few and frozen."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m search.run",
         description="Find the fine-tuning recipe, train it, prove what it is worth, export it: "
         "within one wall-clock budget on one GPU.",
@@ -66,39 +66,46 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     started = RealClock().now() - process_age_s()
-    options = parser().parse_args(arguments)
-    try:
-        budget_s = parse_budget(options.budget)
-        signal.signal(signal.SIGTERM, _terminate)
-        from search.job import run  # noqa: PLC0415  # --help and a bad budget answer without it
-        from search.request import Request, plan_lines  # noqa: PLC0415  # likewise
+    words = joined(sys.argv[1:] if arguments is None else arguments, "--budget")
+    return guarded(lambda: work(words, started), "interrupted; the same command goes on from here")
 
-        request = Request(
-            budget_s=budget_s,
-            study=options.study,
-            model=options.model,
-            data=tuple(options.data or ()),
-            tasks=tuple(name for text in options.eval or () for name in text.split(",") if name),
-            include_path=options.include_path,
-            gpu_memory=options.gpu_memory,
-            out=options.out,
-            seed=options.seed,
-            name=options.name,
-            trust_remote_code=options.trust_remote_code,
-        )
-        if options.plan:
-            print("\n".join(plan_lines(request)))
-            return 0
-        run(request, started=started, quiet=options.quiet)
-    except (KeyboardInterrupt, Interrupted):
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return Interrupted.exit_code
-    except RecipeSearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+
+def work(words: Sequence[str], started: float) -> int:
+    """Everything between the arguments and the exit code."""
+    options = parser().parse_args(words)
+    budget_s = parse_budget(options.budget)
+    if not 0 <= options.seed < 2**63:
+        raise BadInput(f"--seed {options.seed} must lie between 0 and 2^63")
+    signal.signal(signal.SIGTERM, _terminate)
+    from search.request import (  # noqa: PLC0415  # --help and a bad budget answer without it
+        Request,
+        build_study,
+        plan_lines,
+    )
+
+    tasks = tuple(name for text in options.eval or () for name in text.split(",") if name)
+    if options.eval is not None and not tasks:
+        raise BadInput("--eval names no task; leave it out to search on the study's tasks")
+    request = Request(
+        budget_s=budget_s,
+        study=options.study,
+        model=options.model,
+        data=tuple(options.data or ()),
+        tasks=tasks,
+        include_path=options.include_path,
+        gpu_memory=options.gpu_memory,
+        out=options.out,
+        seed=options.seed,
+        name=options.name,
+        trust_remote_code=options.trust_remote_code,
+    )
+    study = build_study(request)
+    if options.plan:
+        print("\n".join(plan_lines(request, study)))
+        return 0
+    from search.job import run  # noqa: PLC0415  # bad input answers without Optuna
+
+    run(request, study, started=started, quiet=options.quiet)
     return 0
 
 

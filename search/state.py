@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from objectives.objective import Loaded, Objective, Progress, Scores, TaskScore
 from search.budget import Kind, Ledger
@@ -11,8 +12,20 @@ from search.folder import RunFolder
 from search.forecast import CostForecast
 from search.planner import Plan
 from search.store import Store
-from search.view import View
 from studies import Study
+
+
+class View(Protocol):
+    """Where a job reports to."""
+
+    def line(self, text: str) -> None:
+        """A decision or a result, worth keeping."""
+
+    def refresh(self, job: Job) -> None:
+        """Something moved; called often."""
+
+    def close(self) -> None:
+        """The job is over."""
 
 
 @dataclass(slots=True)
@@ -31,6 +44,9 @@ class Job:
     loaded: Loaded | None = None
     plan: Plan | None = None
     failures: int = 0
+    """Failures of the training process in a row."""
+    retried: set[int] = field(default_factory=set)
+    """Trials that were tried again after one."""
     phase: str = "load"
     live: tuple[str, Progress] | None = None
     """What is under way, for the view: (trial's name, latest progress)."""
@@ -51,6 +67,13 @@ class Job:
     def say(self, line: str) -> None:
         """Tell the user a decision."""
         self.view.line(line)
+
+
+def restart(job: Job) -> None:
+    """Start a new training process in place of one that failed."""
+    job.objective.close()
+    with job.ledger.span(Kind.LOAD, note="again, after a failure"):
+        job.loaded = job.objective.load(lambda p: job.listen("load", p))
 
 
 PART = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from search.budget import Kind, format_seconds
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from search.state import Job
+    from search.state import Job, View
     from search.store import Record
 
 COLOURS = {
@@ -28,19 +28,6 @@ COLOURS = {
 }
 BLOCKS = " ▁▂▃▄▅▆▇█"
 STATE_COLOURS = {"COMPLETE": "green", "PRUNED": "grey50", "FAIL": "red", "RUNNING": "yellow"}
-
-
-class View(Protocol):
-    """Where a job reports to."""
-
-    def line(self, text: str) -> None:
-        """A decision or a result, worth keeping."""
-
-    def refresh(self, job: Job) -> None:
-        """Something moved; called often."""
-
-    def close(self) -> None:
-        """The job is over."""
 
 
 class NoView:

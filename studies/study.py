@@ -11,6 +11,7 @@ from typing import Any
 
 from search.errors import BadInput
 from spaces import Quantization, Recipe, Space
+from spaces.space import parameters
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -137,6 +138,8 @@ class Study:
         for task in self.tasks + self.heldout:
             if isinstance(task.origin, HeldBack) and task.origin.source not in self.mixture():
                 raise BadInput(f"study {self.name}: no source is named {task.origin.source!r}")
+        for expert in self.experts:
+            parameters(expert.recipe, self.space)
         if not 0 < self.final_share < 1:
             raise BadInput(f"study {self.name}: final_share must lie between 0 and 1")
         counts = (self.search_items, self.final_items, self.heldout_items, self.first_rung_tokens)

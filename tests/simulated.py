@@ -11,7 +11,7 @@ from objectives.replay import CurveObjective
 from search.budget import SimulatedClock
 from search.folder import RunFolder
 from search.job import run
-from search.request import Request
+from search.request import Request, build_study
 from search.store import Store
 from search.view import NoView
 
@@ -38,7 +38,7 @@ class Simulation:
         self.objective: CurveObjective | None = None
         self.checkpoints: CurveObjective | None = None
 
-    def run(self, fail: Callable[[str, int], None] | None = None, **options: float) -> RunFolder:
+    def run(self, fail: Callable[[str, str], None] | None = None, **options: float) -> RunFolder:
         """Start a process and let it run; checkpoints outlive it, as on a disk."""
         objective = CurveObjective(self.clock, fail=fail, **options)  # type: ignore[arg-type]
         if self.objective is not None:
@@ -46,6 +46,7 @@ class Simulation:
         self.objective = objective
         return run(
             self.request,
+            build_study(self.request),
             clock=self.clock,
             objective=lambda _study, _path: objective,
             view=self.view,

@@ -91,7 +91,8 @@ def check_contract(folder: Path, wall: float) -> None:
         end = span.start + span.seconds
     spent = sum(summary["spent_s"].values())
     assert end == pytest.approx(spent, abs=0.01)
-    assert spent == pytest.approx(wall, rel=0.01, abs=0.5)
+    # 1 % of ten minutes; shorter jobs may differ by what Python takes to start and to end
+    assert spent == pytest.approx(wall, rel=0.01, abs=1.0)
     assert summary["spent_s"]["idle"] + summary["spent_s"]["setup"] < 0.1 * summary["budget_s"]
     keys = (
         "budget_s spent_s overshoot_s trials pareto default final forecast_final rank_correlation "
@@ -349,5 +350,6 @@ def test_the_real_model_is_fine_tuned_end_to_end(embedded: Base, tmp_path: Path)
     check_contract(out, wall)
     summary = summary_of(out)
     assert len(summary["pareto"]) >= 2
+    assert sum(summary["trials"].values()) >= 6
     assert summary["final"]["accuracy"] > summary["base"]["accuracy"]
     assert rescore(embedded, out, "final") == summary["final"]["per_task"]

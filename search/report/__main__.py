@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.budget import format_seconds
-from search.errors import BadInput, RecipeSearchError
+from search.cli import Parser, guarded
+from search.errors import BadInput
 from search.report.text import closing_lines
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ SQLITE = b"SQLite format 3\0"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="python -m search.report",
         description="Build RUN_DIR/report/index.html and pareto.png again, from the run folder "
         "alone; an unfinished run has a report too.",
@@ -33,14 +34,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the report, print the run's state; returns the exit code."""
-    options = parser().parse_args(arguments)
-    try:
-        for line in rebuild(options.run_dir):
+
+    def work() -> int:
+        for line in rebuild(parser().parse_args(arguments).run_dir):
             print(line)
-    except RecipeSearchError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        return 0
+
+    return guarded(work, "interrupted")
 
 
 def rebuild(path: Path) -> list[str]:

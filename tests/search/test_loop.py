@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from objectives.objective import Scores
+from objectives.replay import CurveObjective
 from search.budget import read_ledger
 from search.errors import BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
+from search.proposals import _copy
 from studies.catalog import find
 from tests.simulated import Simulation
 
@@ -124,28 +129,56 @@ class Killed(BaseException):
     """Stands for kill -9: nothing in the loop may catch it."""
 
 
-@pytest.mark.parametrize("after", [1, 2, 5, 9, 14, 22, 40])
-def test_a_killed_search_resumes_to_the_same_recipe(
-    after: int, day: Simulation, tmp_path: Path
-) -> None:
-    """No trial is lost, doubled or trained twice, and the outcome is the uninterrupted one."""
-    simulation = Simulation(tmp_path / "run")
-    calls = 0
+@pytest.fixture(scope="module")
+def points(day: Simulation) -> int:
+    """How many points a whole day's search passes at which it can be killed."""
+    assert day.objective is not None
+    return 2 * len(day.objective.log)
 
-    def kill(_trial: str, _step: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == after:
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.02, 0.03, 0.1, 0.25, 0.5, 0.8, 0.93, 0.97, 0.99])
+def test_a_killed_search_resumes_to_the_same_recipe(
+    share: float, day: Simulation, points: int, tmp_path: Path
+) -> None:
+    """Killed before or after any work was done: nothing is lost, doubled or trained twice."""
+    simulation = Simulation(tmp_path / "run")
+    passed = 0
+
+    def kill(_point: str, _trial: str) -> None:
+        nonlocal passed
+        passed += 1
+        if passed == 1 + int(share * points):
             raise Killed
 
     with pytest.raises(Killed):
         simulation.run(fail=kill)
     simulation.run()
-    assert proposals(simulation)[: after // 2] == proposals(day)[: after // 2]
-    summary = summary_of(simulation)
+    summary, whole = summary_of(simulation), summary_of(day)
+    assert proposals(simulation) == proposals(day)
     assert summary["overshoot_s"] == 0
-    assert summary["final"]["recipe"] == summary_of(day)["final"]["recipe"]
-    assert summary["trials"]["failed"] == 0
+    assert sum(summary["spent_s"].values()) > 0.95 * DAY
+    assert summary["final"]["recipe"] == whole["final"]["recipe"]
+    assert summary["final"]["tokens"] > 0.95 * whole["final"]["tokens"]
+    assert summary["trials"] == whole["trials"]
+
+
+@pytest.mark.parametrize("point", ["train", "trained", "evaluate", "evaluated"])
+def test_a_killed_final_run_keeps_its_schedule_and_the_rest_of_the_budget(
+    point: str, day: Simulation, tmp_path: Path
+) -> None:
+    """The decay that was planned is carried out after the restart."""
+    simulation = Simulation(tmp_path / "run")
+
+    def kill(at: str, trial: str) -> None:
+        if (at, trial) == (point, "final"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        simulation.run(fail=kill)
+    simulation.run()
+    facts = simulation.store().noted("final_trained")
+    assert facts["steps"] == facts["total_steps"] > facts["decay_start"]
+    assert sum(summary_of(simulation)["spent_s"].values()) > 0.95 * DAY
 
 
 def test_a_finished_run_is_left_alone(day: Simulation) -> None:
@@ -157,12 +190,12 @@ def test_a_finished_run_is_left_alone(day: Simulation) -> None:
 
 
 def failing(trial: str, error: Exception, times: int = 1) -> Any:
-    """Raise `error` in the first `times` segments of a trial."""
+    """Raise `error` at the beginning of the first `times` segments of a trial."""
     left = times
 
-    def fail(name: str, _step: int) -> None:
+    def fail(point: str, name: str) -> None:
         nonlocal left
-        if name == trial and left:
+        if (point, name) == ("train", trial) and left:
             left -= 1
             raise error
 
@@ -188,25 +221,127 @@ def test_a_diverging_trial_is_pruned(tmp_path: Path) -> None:
     assert summary_of(simulation)["trials"]["infeasible"] == 0
 
 
-def test_a_crash_of_the_training_process_fails_its_trial_and_the_job_goes_on(
-    tmp_path: Path,
-) -> None:
-    """The process is started again."""
+def test_a_crash_of_the_training_process_is_met_by_a_new_one(tmp_path: Path) -> None:
+    """The trial is tried once more, and nothing is lost, not even the control."""
     simulation = Simulation(tmp_path / "run")
-    simulation.run(fail=failing("3", WorkerFailed("segmentation fault")))
-    assert simulation.store().study.trials[3].state is TrialState.FAIL
+    simulation.run(fail=failing("0", WorkerFailed("segmentation fault")))
+    assert simulation.store().study.trials[0].state is TrialState.COMPLETE
+    assert summary_of(simulation)["default"] is not None
+
+
+def test_a_trial_that_crashes_twice_fails_and_the_job_goes_on(tmp_path: Path) -> None:
+    """Then it is the trial's own fault."""
+    simulation = Simulation(tmp_path / "run")
+    simulation.run(fail=failing("3", WorkerFailed("segmentation fault"), times=2))
+    trial = simulation.store().study.trials[3]
+    assert trial.state is TrialState.FAIL
+    assert "segmentation fault" in trial.user_attrs["reason"]
     assert summary_of(simulation)["final"] is not None
 
 
 def test_three_crashes_in_a_row_stop_the_job_with_the_cause(tmp_path: Path) -> None:
     """Something is wrong that no other recipe will mend."""
 
-    def always(name: str, _step: int) -> None:
-        if name != "0":
+    def always(point: str, trial: str) -> None:
+        if point == "train" and trial != "0":
             raise WorkerFailed("no driver")
 
     with pytest.raises(WorkerFailed, match=r"in a row.*no driver"):
         Simulation(tmp_path / "run").run(fail=always)
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("full"), Diverged("nan"), WorkerFailed("crash")])
+def test_a_final_run_that_goes_wrong_still_gives_a_recipe(error: Exception, tmp_path: Path) -> None:
+    """After a day's search, the chosen trial as it was is better than nothing."""
+    simulation = Simulation(tmp_path / "run")
+    simulation.run(fail=failing("final", error))
+    final = summary_of(simulation)["final"]
+    assert final["accuracy"] > 0
+    assert (simulation.path / "recipe" / "recipe.json").is_file()
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("full"), Diverged("nan")])
+def test_a_default_recipe_that_cannot_be_trained_does_not_end_the_job(
+    error: Exception, tmp_path: Path
+) -> None:
+    """Other recipes may do."""
+    simulation = Simulation(tmp_path / "run")
+    simulation.run(fail=failing("0", error))
+    summary = summary_of(simulation)
+    assert summary["default"] is None
+    assert summary["final"] is not None
+
+
+def test_a_job_of_which_nothing_can_be_trained_says_so(tmp_path: Path) -> None:
+    """A longer budget would not help, and is not asked for."""
+
+    def never(point: str, _trial: str) -> None:
+        if point == "train":
+            raise OutOfMemory("24 GiB are full")
+
+    with pytest.raises(WorkerFailed, match=r"no trial could be trained.*24 GiB are full"):
+        Simulation(tmp_path / "run", budget_s=3600).run(fail=never)
+
+
+def test_losses_that_are_no_numbers_prune_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They must never be compared: nothing is smaller than NaN, and nothing larger."""
+    original = CurveObjective.evaluate
+
+    def broken(self: CurveObjective, trial: str | None, *rest: Any, **options: Any) -> Scores:
+        scores = original(self, trial, *rest, **options)
+        if trial == "2":
+            next(iter(scores.values())).losses[0] = math.nan
+        return scores
+
+    monkeypatch.setattr(CurveObjective, "evaluate", broken)
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    simulation.run()
+    assert "diverged" in simulation.store().records()[2].reason
+    assert summary_of(simulation)["final"]["trial"] != 2
+
+
+def test_a_trial_cut_short_is_not_counted_as_having_reached_its_rung(tmp_path: Path) -> None:
+    """COMPLETE only at the top rung's tokens, also on a machine that becomes ten times slower."""
+    simulation = Simulation(tmp_path / "run", budget_s=7200)
+
+    def slow(point: str, trial: str) -> None:
+        assert simulation.objective is not None
+        if (point, trial) == ("train", "2"):
+            simulation.objective.tokens_per_s /= 10
+
+    simulation.run(fail=slow)
+    store = simulation.store()
+    rungs = store.noted("plan")["rungs"]
+    for record in store.records():
+        for rung in record.rungs:
+            assert rung.tokens == pytest.approx(rungs[rung.rung], rel=0.02)
+    assert summary_of(simulation)["overshoot_s"] == 0
+
+
+def test_infeasible_trials_reach_the_sampler_with_their_constraint(tmp_path: Path) -> None:
+    """Else it would propose them again and again."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    simulation.run(fail=failing("2", OutOfMemory("full")))
+    copies = [_copy(record) for record in simulation.store().records()]
+    assert [bool(copy.constraints) for copy in copies] == [n == 2 for n in range(len(copies))]
+
+
+def test_another_name_on_resume_goes_on_with_the_same_study(tmp_path: Path) -> None:
+    """One run folder, one study."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    simulation.request = replace(simulation.request, name="mine")
+
+    def kill(_point: str, trial: str) -> None:
+        if trial == "3":
+            raise Killed
+
+    with pytest.raises(Killed):
+        simulation.run(fail=kill)
+    simulation.request = replace(simulation.request, name=None)
+    simulation.run()
+    assert optuna.get_all_study_names(simulation.storage) == ["mine"]
 
 
 def test_a_machine_that_turns_out_too_slow_says_what_would_do(tmp_path: Path) -> None:
@@ -233,8 +368,8 @@ def test_a_machine_that_becomes_slow_at_the_end_scores_fewer_items_and_is_in_tim
     """After the final run there is no time to make up for a slowdown: the deadline comes first."""
     simulation = Simulation(tmp_path / "run", budget_s=3600)
 
-    def slow(trial: str, _step: int) -> None:
-        if trial == "final":
+    def slow(point: str, trial: str) -> None:
+        if (point, trial) == ("train", "final"):
             assert simulation.objective is not None
             simulation.objective.slowness = 20.0
 

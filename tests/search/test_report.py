@@ -27,7 +27,7 @@ from search.report.plots import pareto_figure, short_count
 from search.report.text import closing_lines
 from search.report.worth import comparisons
 from search.report.write import write_report
-from search.request import Request
+from search.request import Request, build_study
 from search.store import Record, Store
 from search.summary import summarise
 from search.view import NoView
@@ -75,8 +75,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of an hour, simulated; tests change copies of it."""
     path = tmp_path_factory.mktemp("original") / "run"
     clock = SimulatedClock()
+    request = Request(budget_s=3600, out=path, name="my name")
     run(
-        Request(budget_s=3600, out=path, name="my name"),
+        request,
+        build_study(request),
         clock=clock,
         objective=lambda _study, _path: CurveObjective(clock),
         view=NoView(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search.request import Request, build_study
 from search.run import main
 from search.worker import ProcessObjective
 from tests.tiny import make_tiny_model, write_rows
@@ -85,6 +86,19 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "    return s.with_sources((a,), s.tasks)\n"
     )
     (tmp / "zero.py").write_text((tmp / "negative.py").read_text().replace("-1.0", "0.0"))
+    (tmp / "huge.jsonl").write_text('{"prompt": ' + "9" * 5000 + "}\n")
+    (tmp / "half.jsonl").write_text('{"prompt": "\\ud800", "completion": "x"}\n')
+    (tmp / "exits.py").write_text("import sys\ndef study():\n    sys.exit(7)\n")
+    (tmp / "lines.py").write_text("def study():\n    raise ValueError('one\\ntwo')\n")
+    (tmp / "outside.py").write_text(
+        "from dataclasses import replace\nfrom studies.catalog import find\n"
+        "def study():\n"
+        "    s = find('demo')\n"
+        "    e = replace(s.experts[0], recipe=replace(s.experts[0].recipe, rank=4096))\n"
+        "    return replace(s, experts=(e,))\n"
+    )
+    (tmp / "broken_config").mkdir()
+    (tmp / "broken_config" / "config.json").write_text("{")
     (tmp / "occupied").mkdir()
     (tmp / "occupied" / "notes.txt").write_text("mine")
     (tmp / "file").write_text("")
@@ -107,6 +121,13 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "empty source": (["--data", f"x={tmp}/empty.jsonl"], "holds no row"),
         "unknown form": (["--data", f"x={tmp}/form.jsonl"], "line 1: unknown form"),
         "binary data": (["--data", f"x={tmp}/binary.jsonl"], "not UTF-8"),
+        "huge number": (["--data", f"x={tmp}/huge.jsonl"], "line 1"),
+        "half a character": (["--data", f"x={tmp}/half.jsonl"], "line 1: the text holds half"),
+        "study file that exits": (["--study", str(tmp / "exits.py")], "SystemExit"),
+        "study file with a long message": (["--study", str(tmp / "lines.py")], "one two"),
+        "expert outside the space": (["--study", str(tmp / "outside.py")], "rank 4096"),
+        "model with a broken config": (["--model", str(tmp / "broken_config")], "is broken"),
+        "task without a right answer": (["--eval", "rubiks_cube"], "no single right answer"),
         "a single row": (["--data", f"x={tmp}/one.jsonl"], "needs at least 2"),
         "two sources of one name": (["--data", f"x={good}", f"x={good}"], "two sources"),
         "dataset that the hub does not give": (["--data", "x=nobody/nothing"], "hub"),
@@ -159,10 +180,57 @@ def test_a_malformed_budget_is_refused_first(
     assert "20m" in error
 
 
-def test_a_missing_budget_or_unknown_flag_exits_2() -> None:
-    """argparse's own errors have the same exit code."""
-    assert python("-m", "search.run").returncode == 2
-    assert python("-m", "search.run", "--budget", "1h", "--colour", "red").returncode == 2
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "--budget"),
+        (["--budget"], "--budget"),
+        (["--budget", "-5m"], "'-5m'"),
+        (["--bud", "1h"], "--budget"),
+        (["--budget", "1h", "--colour", "red"], "--colour"),
+        (["--budget", "1h", "stray"], "stray"),
+        (["--budget", "1h", "--seed", "x"], "--seed"),
+        (["--budget", "1h", "--seed", "1.5"], "--seed"),
+        (["--budget", "1h", "--seed", "-1"], "--seed"),
+        (["--budget", "1h", "--seed", "9" * 30], "--seed"),
+        (["--budget", "1h", "--eval", ","], "--eval"),
+        (["--budget", "1h", "--eval", ""], "--eval"),
+        (["--budget", "1h", "--eval", "rubiks_cube", "--out", "/dev/null/x"], "/dev/null/x"),
+        (["--budget", "1h", "--out", "a%20b"], "'%'"),
+        (["--budget", "1h", "--out", "a?b"], "'?'"),
+        (["--budget", "1h", "--out", "n" * 300], "too long"),
+        (["--budget", "1h", "--study", "n" * 300 + ".py"], "too long"),
+        (["--budget", "1h", "--model", "n" * 300], "too long"),
+        (["--budget", "1h", "--data", "x=" + "n" * 300], "too long"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_2(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str], unloaded: None
+) -> None:
+    """argparse's own errors too."""
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["search.report", "search.reproduce"])
+def test_the_other_commands_answer_in_one_line_too(module: str, tmp_path: Path) -> None:
+    """No usage text, no traceback."""
+    for words in ([], [str(tmp_path / "none")], [str(tmp_path)], ["--colour"]):
+        done = python("-m", module, *words)
+        assert done.returncode == 2
+        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_held_out_task_can_be_searched_on_and_is_then_not_held_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`--eval syllogism` moves it."""
+    assert main(["--budget", "1h", "--plan", "--eval", "syllogism,aiw"]) == 0
+    study = build_study(Request(budget_s=3600, tasks=("syllogism", "aiw")))
+    assert [t.name for t in study.tasks] == ["syllogism", "aiw"]
+    assert "syllogism" not in [t.name for t in study.heldout]
 
 
 def test_a_budget_too_small_exits_3_and_names_the_least(

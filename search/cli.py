@@ -1,0 +1,57 @@
+"""What all our commands share: one line per error, and its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from search.errors import BadInput, Interrupted, RecipeSearchError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but with errors of one line and no abbreviated flags."""
+
+    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+        """`prog` as the user types it."""
+        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise BadInput instead of printing the usage."""
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def guarded(work: Callable[[], int], interrupted: str) -> int:
+    """Run a command's work; errors become one line on stderr and an exit code."""
+    try:
+        return work()
+    except (KeyboardInterrupt, Interrupted):
+        return say(interrupted, Interrupted.exit_code)
+    except RecipeSearchError as error:
+        return say(f"error: {error}", error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or type(error).__name__
+        return say(f"error: {where}{reason}; mend that and give the same command again", 2)
+
+
+def say(text: str, code: int) -> int:
+    """Print one line on stderr, whatever line breaks the text holds; returns `code`."""
+    print(" ".join(text.split()), file=sys.stderr)
+    return code
+
+
+def joined(arguments: Sequence[str], flag: str) -> list[str]:
+    """Arguments with `FLAG -5m` written as `FLAG=-5m`, which argparse takes as a value."""
+    made: list[str] = []
+    for word in arguments:
+        if made and made[-1] == flag and word[:1] == "-" and word[1:2].isdigit():
+            made[-1] = f"{flag}={word}"
+        else:
+            made.append(word)
+    return made
