@@ -51,7 +51,8 @@ def propose(study: Study, seed: int, records: Sequence[Record]) -> Proposal:
     number = len(records)
     shadow = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler(seed, number))
     ended = [r for r in records if r.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-    shadow.add_trials([_copy(record) for record in ended])
+    if number >= len(study.experts) and len(ended) >= STARTUP_TRIALS:
+        shadow.add_trials([_copy(record) for record in ended])  # else the past has no say
     if number < len(study.experts):
         expert = study.experts[number]
         origin = f"expert {expert.name}: {expert.why}"
