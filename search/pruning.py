@@ -57,7 +57,9 @@ def paired_z(a: Sequence[float], b: Sequence[float]) -> float:
     mean = statistics.fmean(differences)
     if len(differences) < 2:
         return math.copysign(math.inf, mean) if mean else 0.0
-    spread = statistics.stdev(differences) / math.sqrt(len(differences))
+    # not statistics.stdev: its exact fractions are thirty times slower
+    squares = math.fsum((difference - mean) ** 2 for difference in differences)
+    spread = math.sqrt(squares / (len(differences) - 1) / len(differences))
     if spread == 0:
         return math.copysign(math.inf, mean) if mean else 0.0
     return mean / spread
