@@ -122,7 +122,7 @@ def run(
                 write_report(folder, store, summarise(folder, store))
                 made.close()
         except BadInput:
-            if not existed:
+            if not existed and not store.records():
                 made.close()
                 folder.undo()  # nothing was trained: a mended command may use the folder
             raise

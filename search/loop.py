@@ -168,7 +168,7 @@ def attempt(
                 deadline_s,
                 lambda p: job.listen(name, p),
             )
-    except (OutOfMemory, Diverged, WorkerFailed) as error:
+    except WorkerFailed as error:  # and its kinds: out of memory, diverged
         gone_wrong(job, number, error)
         return None
 
@@ -254,8 +254,8 @@ def segment(job: Job, action: Segment) -> None:
             )
             eval_s = job.ledger.now() - began
         if not all(math.isfinite(x) for score in scores.values() for x in score.losses):
-            raise Diverged("an item's loss is not a number")  # noqa: TRY301  # one way to prune
-    except (OutOfMemory, Diverged, WorkerFailed) as error:
+            raise Diverged("an item's loss is not a number")
+    except WorkerFailed as error:  # and its kinds: out of memory, diverged
         gone_wrong(job, action.trial, error)
         return
     job.failures = 0

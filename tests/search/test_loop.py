@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from objectives.objective import Scores
 from objectives.replay import CurveObjective
 from search.budget import read_ledger
-from search.errors import BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
+from search.errors import BadInput, BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
 from search.proposals import _copy
 from studies.catalog import find
 from tests.simulated import Simulation
@@ -331,6 +331,21 @@ def test_infeasible_trials_reach_the_sampler_with_their_constraint(tmp_path: Pat
     simulation.run(fail=failing("2", OutOfMemory("full")))
     copies = [_copy(record) for record in simulation.store().records()]
     assert [bool(copy.constraints) for copy in copies] == [n == 2 for n in range(len(copies))]
+
+
+def test_bad_input_in_the_middle_of_a_search_deletes_nothing(tmp_path: Path) -> None:
+    """A run folder is taken back only while no trial was started."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+
+    def damage(point: str, trial: str) -> None:
+        if (point, trial) == ("trained", "2"):
+            raise BadInput("a file of the run is damaged")
+
+    with pytest.raises(BadInput):
+        simulation.run(fail=damage)
+    assert (simulation.path / "job.json").is_file()
+    simulation.run()
+    assert summary_of(simulation)["final"] is not None
 
 
 def test_another_name_on_resume_goes_on_with_the_same_study(tmp_path: Path) -> None:
