@@ -24,7 +24,9 @@ class Device:
     autocast: bool
     """Train and evaluate early in bfloat16, keeping adapters in float32."""
     micro_tokens: int
-    """Most tokens of one forward pass."""
+    """Most tokens of one forward pass in training."""
+    eval_tokens: int
+    """Most tokens of one forward pass in evaluation, which keeps no gradients."""
     removed: dict[Quantization, str]
     """Quantization kinds out of reach -> reason."""
     reason: str
@@ -48,6 +50,7 @@ def find_device() -> Device:
             name=torch.cuda.get_device_name(0),
             autocast=True,
             micro_tokens=16384,
+            eval_tokens=65536,
             removed={} if bitsandbytes else dict.fromkeys(kinds, missing),
             reason="computes in bfloat16 (CUDA)",
         )
@@ -58,6 +61,7 @@ def find_device() -> Device:
         name=f"CPU, {torch.get_num_threads()} threads",
         autocast=fast,
         micro_tokens=1024,
+        eval_tokens=2048,
         removed=dict.fromkeys(
             (Quantization.INT8, Quantization.NF4), "needs a CUDA device, this one is a CPU"
         ),

@@ -1,0 +1,339 @@
+"""Greedy decoding of many prompts at once: what a model answers when it is left to itself.
+
+The keys and values of all rows lie in one slab per layer. The prompts' common beginning is computed
+once; rows that are done leave the batch; on a CUDA device the step is captured as a graph, because
+a small model's step is bound by the launching of its kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+
+from objectives.forced import common
+from objectives.quantize import Device
+
+ROWS = {"cpu": 32, "cuda": 512}
+"""Most prompts decoded together, by kind of device."""
+SLAB_SHARE = 0.5
+"""Share of the free GPU memory that keys and values may take."""
+SLAB_BYTES = 2 * 2**30
+"""Bytes that keys and values may take on a CPU."""
+LOOK = {"cpu": 1, "cuda": 8}
+"""Steps between two looks at what was decoded: looking makes a GPU wait."""
+LEAVE = 0.75
+"""The batch is made smaller once this share of its rows, or less, is still going on."""
+
+Stop = Callable[[list[int], int], bool]
+"""(tokens decoded, how many of them were looked at before) -> whether the answer is complete."""
+
+
+class Slab:
+    """Keys and values of a batch: what transformers calls a cache.
+
+    In transformers' protocol `update` takes a layer's new keys and values, [B, heads, T, D], and
+    returns all that the new positions may look at.
+    """
+
+    is_compileable = False
+
+    def __init__(self, rows: int, width: int) -> None:
+        """Hold `rows` x `width` positions; memory is taken when the first layer writes."""
+        self.rows, self.width = rows, width
+        self.keys: list[torch.Tensor] = []
+        self.values: list[torch.Tensor] = []
+        self.span = (0, rows)
+        """Rows that a prefill writes."""
+        self.first = 0
+        """Column at which a prefill writes."""
+        self.column: torch.Tensor | None = None
+        """[1] int64: the one column that a decoding step writes; None during prefill."""
+        self.limit = width
+        """Columns that a decoding step looks at."""
+
+    def update(
+        self, key: torch.Tensor, value: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write a layer's new keys and values; returns those to look at."""
+        if layer_idx == len(self.keys):
+            for slabs, new in ((self.keys, key), (self.values, value)):
+                shape = (self.rows, new.shape[1], self.width, new.shape[3])
+                slabs.append(torch.zeros(shape, dtype=new.dtype, device=new.device))
+        keys, values = self.keys[layer_idx], self.values[layer_idx]
+        if self.column is not None:
+            keys.index_copy_(2, self.column, key.to(keys.dtype))
+            values.index_copy_(2, self.column, value.to(values.dtype))
+            return keys[:, :, : self.limit], values[:, :, : self.limit]
+        here, end = slice(*self.span), self.first + key.shape[2]
+        keys[here, :, self.first : end] = key
+        values[here, :, self.first : end] = value
+        return keys[here, :, :end], values[here, :, :end]
+
+    def get_seq_length(self, _layer_idx: int = 0) -> int:
+        """Columns written before this call."""
+        return self.first
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Keep only these rows."""
+        self.rows = len(rows)
+        self.keys = [k.index_select(0, rows) for k in self.keys]
+        self.values = [v.index_select(0, rows) for v in self.values]
+
+
+def plain_attention(config: Any) -> bool:
+    """Whether every layer is full attention: only then a slab and a mask say all there is."""
+    text = getattr(config, "get_text_config", lambda: config)()
+    kinds = getattr(text, "layer_types", None)
+    if kinds is not None:
+        return all(kind == "full_attention" for kind in kinds)
+    return not (getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True))
+
+
+def decode(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    stop: Stop,
+    most: int,
+    device: Device,
+    *,
+    exact: bool,
+    tell: Callable[[float], None] = lambda _: None,
+) -> list[list[int]]:
+    """Greedy continuations.
+
+    Args:
+        model: a causal language model of transformers, all of whose layers are full attention.
+        prompts: token ids, none empty.
+        stop: tells when an answer is complete; up to `LOOK` tokens more may have been decoded.
+        most: tokens after which an answer ends in any case.
+        device: what to compute on.
+        exact: compute in the base's stored precision.
+        tell: told the share done, in [0, 1].
+
+    Returns:
+        For each prompt its tokens, at most `most`; those after the stop are the caller's to cut.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), tuple(prompts[i])))
+    found: list[list[int]] = [[] for _ in prompts]
+    done = 0
+    while done < len(order):
+        width = len(prompts[order[done]]) + most
+        members = order[done : done + _rows(model.config, width, device)]
+        own = Decoding(model, [list(prompts[i]) for i in members], most, device, exact=exact)
+        answers = own.run(stop, _part(tell, done / len(order), len(members) / len(order)))
+        for i, answer in zip(members, answers, strict=True):
+            found[i] = answer
+        done += len(members)
+    return found
+
+
+def _part(tell: Callable[[float], None], first: float, share: float) -> Callable[[float], None]:
+    """Tell of a part as of a share of the whole."""
+    return lambda done: tell(first + share * done)
+
+
+def _rows(config: Any, width: int, device: Device) -> int:
+    """Rows of `width` positions whose keys and values fit."""
+    text = getattr(config, "get_text_config", lambda: config)()
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    kind = device.torch_device.type
+    one = 2 * text.num_hidden_layers * heads * size * width * (4 if kind == "cpu" else 2)
+    free = SLAB_BYTES if kind == "cpu" else SLAB_SHARE * torch.cuda.mem_get_info()[0]
+    return max(1, min(ROWS[kind], int(free / one)))
+
+
+class Decoding:
+    """One batch of prompts on its way."""
+
+    def __init__(
+        self, model: Any, prompts: list[list[int]], most: int, device: Device, *, exact: bool
+    ) -> None:
+        self.model, self.prompts, self.most, self.device = model, prompts, most, device
+        self.exact = exact
+        self.look = LOOK[device.torch_device.type]
+        self.shared = 0
+        if len(prompts) > 1:
+            first, last = min(prompts), max(prompts)
+            self.shared = min(common(first, last), min(map(len, prompts)) - 1)
+        self.start = max(map(len, prompts))
+        """Column of the first decoded token's own key and value."""
+        # whole looks only: the last one may decode more than `most`
+        steps = -(-most // self.look) * self.look
+        self.slab = Slab(len(prompts), self.start + steps)
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Context of a forward pass."""
+        return self.device.precision(exact=self.exact)
+
+    def run(self, stop: Stop, tell: Callable[[float], None]) -> list[list[int]]:
+        """Decode until every row is complete."""
+        answers: list[list[int]] = [[] for _ in self.prompts]
+        with torch.no_grad():
+            token = self.prefill()
+            going = list(range(len(self.prompts)))
+            for i, first in zip(going, token.tolist(), strict=True):
+                answers[i].append(first)
+            state = Step(self, token)
+            complete: set[int] = set()
+            length = 1
+            looked = 0
+            while True:
+                complete |= {i for i in going if i not in complete and stop(answers[i], looked)}
+                alive = [k for k, i in enumerate(going) if i not in complete]
+                if not alive or length >= self.most:
+                    break
+                if len(alive) <= LEAVE * len(going):
+                    state.keep(alive)
+                    going = [going[k] for k in alive]
+                looked = length
+                tell(length / self.most)
+                for step in state.advance(self.look):
+                    for i, new in zip(going, step, strict=True):
+                        answers[i].append(new)
+                length += self.look
+        tell(1.0)
+        return [answer[: self.most] for answer in answers]
+
+    def prefill(self) -> torch.Tensor:
+        """Compute the prompts' keys and values; returns the first decoded tokens, [B] int64."""
+        target, shared = self.device.torch_device, self.shared
+        if shared:
+            ids = torch.tensor([self.prompts[0][:shared]], device=target)
+            self.slab.span, self.slab.first = (0, 1), 0
+            causal = torch.ones(1, 1, shared, shared, dtype=torch.bool, device=target).tril()
+            self.states(ids, torch.arange(shared, device=target)[None], causal)
+            for slabs in (self.slab.keys, self.slab.values):
+                for slab in slabs:
+                    slab[:, :, :shared] = slab[:1, :, :shared].clone()
+        first = []
+        width = self.start - shared
+        chunk = max(1, self.device.eval_tokens // width)
+        for begin in range(0, len(self.prompts), chunk):
+            prompts = self.prompts[begin : begin + chunk]
+            tokens = np.zeros((len(prompts), width), dtype=np.int64)
+            positions = np.zeros((len(prompts), width), dtype=np.int64)
+            seen = np.zeros((len(prompts), width, self.start), dtype=bool)
+            later = np.tri(width, dtype=bool)
+            for b, prompt in enumerate(prompts):
+                blank = self.start - len(prompt)
+                tokens[b, blank:] = prompt[shared:]
+                positions[b, blank:] = np.arange(shared, len(prompt))
+                seen[b, :, :shared] = True
+                seen[b, :, shared:] = later
+                seen[b, blank:, shared : shared + blank] = False
+            self.slab.span, self.slab.first = (begin, begin + len(prompts)), shared
+            states = self.states(
+                torch.from_numpy(tokens).to(target),
+                torch.from_numpy(positions).to(target),
+                torch.from_numpy(seen[:, None]).to(target),
+            )
+            first.append(self.choice(states[:, -1]))
+        return torch.cat(first)
+
+    def states(
+        self, ids: torch.Tensor, positions: torch.Tensor, seen: torch.Tensor
+    ) -> torch.Tensor:
+        """[B, T, H] states of new tokens that look at what `seen` says, [B, 1, T, columns]."""
+        with self.precision():
+            out = self.model.get_decoder()(
+                input_ids=ids,
+                position_ids=positions,
+                attention_mask=seen,
+                past_key_values=self.slab,
+                use_cache=True,
+            )
+        states: torch.Tensor = out.last_hidden_state
+        return states
+
+    def choice(self, states: torch.Tensor) -> torch.Tensor:
+        """The first choice after each of [B, H] states: [B] int64."""
+        with self.precision():
+            logits: torch.Tensor = self.model.get_output_embeddings()(states)
+        return logits.argmax(-1)
+
+
+class Step:
+    """The decoding step: one token for every row, again and again."""
+
+    def __init__(self, batch: Decoding, token: torch.Tensor) -> None:
+        self.batch = batch
+        target = batch.device.torch_device
+        self.ids = token[:, None].clone()
+        lengths = torch.tensor([len(p) for p in batch.prompts], device=target)
+        self.positions = lengths[:, None].clone()
+        self.column = torch.tensor([batch.start], device=target)
+        columns = torch.arange(batch.slab.width, device=target)
+        blank = (batch.start - lengths)[:, None]
+        hidden = (columns >= batch.shared) & (columns < batch.shared + blank)
+        self.seen = (~hidden & (columns < batch.start))[:, None, None]
+        """[B, 1, 1, width] bool: the columns that a row's new token sees."""
+        batch.slab.column = self.column
+        self.taken = 0
+        self.graph: Any = None
+        self.captured = target.type == "cuda"
+        """Whether a graph is to be captured; a model that cannot be captured turns it off."""
+
+    def keep(self, rows: list[int]) -> None:
+        """Go on with these rows only."""
+        chosen = torch.tensor(rows, device=self.ids.device)
+        self.batch.slab.keep(chosen)
+        self.ids, self.positions = self.ids[chosen].clone(), self.positions[chosen].clone()
+        self.seen = self.seen[chosen].clone()
+        self.graph = None
+
+    def advance(self, count: int) -> list[list[int]]:
+        """Decode `count` tokens for every row; returns them step by step."""
+        kept = []
+        for _ in range(count):
+            if self.captured and self.graph is None:
+                self._capture()
+            if self.graph is not None:
+                self.graph.replay()
+            else:
+                if self.ids.device.type == "cpu":
+                    self.batch.slab.limit = self.batch.start + self.taken + 1
+                self._once()
+            self.taken += 1
+            kept.append(self.ids[:, 0].clone())
+        decoded: list[list[int]] = torch.stack(kept).tolist()
+        return decoded
+
+    def _once(self) -> None:
+        """One step, all of it on the device: the state moves on in place."""
+        self.seen.index_fill_(3, self.column, True)
+        seen = self.seen[..., : self.batch.slab.limit]
+        states = self.batch.states(self.ids, self.positions, seen)
+        self.ids.copy_(self.batch.choice(states[:, -1])[:, None])
+        self.positions.add_(1)
+        self.column.add_(1)
+
+    def _capture(self) -> None:
+        """Capture a step as a CUDA graph; what does not allow it is decoded without."""
+        state = [t.clone() for t in (self.ids, self.positions, self.column, self.seen)]
+        try:
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's stubs
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                self._once()  # lets libraries set themselves up before the capture
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            self._restore(state)
+            with torch.cuda.graph(graph):
+                self._once()
+            self.graph = graph
+        except RuntimeError:
+            torch.cuda.synchronize()
+            self.captured = False
+        self._restore(state)
+
+    def _restore(self, state: Sequence[torch.Tensor]) -> None:
+        """Take back what trial runs of the step did; the column they wrote is written again."""
+        for tensor, before in zip(
+            (self.ids, self.positions, self.column, self.seen), state, strict=True
+        ):
+            tensor.copy_(before)

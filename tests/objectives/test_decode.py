@@ -1,0 +1,102 @@
+"""Greedy decoding in batches: the same tokens as transformers gives one prompt at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
+
+from objectives import decode as decoding
+from objectives.decode import decode, plain_attention
+from objectives.quantize import Device, find_device
+
+MOST = 12
+PROMPTS = st.lists(st.lists(st.integers(3, 30), min_size=1, max_size=15), min_size=1, max_size=7)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Any:
+    """The tiny model."""
+    return AutoModelForCausalLM.from_pretrained(tiny_model).eval()
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    """The CPU in float32, with prefills small enough that there are several."""
+    return replace(find_device(), autocast=False, eval_tokens=40)
+
+
+def greedy(model: Any, prompt: list[int], ends: set[int]) -> list[int]:
+    """What a plain loop answers, its end included."""
+    ids, made = list(prompt), []
+    with torch.no_grad():
+        for _ in range(MOST):
+            made.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(made[-1])
+            if made[-1] in ends:
+                break
+    return made
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    prompts=PROMPTS,
+    preamble=st.lists(st.integers(3, 30), max_size=10),
+    ends=st.sets(st.integers(0, 50), min_size=10, max_size=25),
+    rows=st.integers(1, 4),
+)
+def test_batches_decode_what_each_prompt_decodes_alone(
+    model: Any,
+    device: Device,
+    prompts: list[list[int]],
+    preamble: list[int],
+    ends: set[int],
+    rows: int,
+) -> None:
+    """Padding, shared beginnings, rows that leave and batches change no token."""
+    prompts = [[*preamble, *prompt] for prompt in prompts]
+
+    def stop(tokens: list[int], looked: int) -> bool:
+        return any(token in ends for token in tokens[looked:])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "ROWS", {"cpu": rows})
+        found = decode(model, prompts, stop, MOST, device, exact=True)
+    for prompt, tokens in zip(prompts, found, strict=True):
+        wanted = greedy(model, prompt, ends)
+        assert tokens[: len(wanted)] == wanted
+        assert len(tokens) <= MOST
+
+
+def test_looking_seldom_changes_no_answer(
+    model: Any, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where several steps lie between two looks."""
+    prompts = [[3, 4, 5], [6, 7], [8]]
+    often = decode(model, prompts, lambda *_: False, MOST, device, exact=True)
+    monkeypatch.setattr(decoding, "LOOK", {"cpu": 8})
+    assert decode(model, prompts, lambda *_: False, MOST, device, exact=True) == often
+    assert all(len(tokens) == MOST for tokens in often)
+
+
+@pytest.mark.parametrize(
+    ("config", "plain"),
+    [
+        ({}, True),
+        ({"layer_types": ["full_attention", "full_attention"]}, True),
+        ({"layer_types": ["sliding_attention", "full_attention"]}, False),
+        ({"sliding_window": 4096}, False),
+        ({"sliding_window": 4096, "use_sliding_window": False}, True),
+        ({"sliding_window": None}, True),
+    ],
+)
+def test_models_with_windows_are_left_to_transformers(config: dict[str, Any], plain: bool) -> None:
+    """A slab and a mask say all there is only where every layer sees everything."""
+    assert plain_attention(SimpleNamespace(**config)) is plain
