@@ -1,21 +1,25 @@
 """Preparing a job's data: training rows by source, and evaluation items, in the run folder.
 
 Imports no torch: all of this happens before the GPU process starts. Layout:
-`data/sources/NAME.jsonl` (rows) and `data/items/{search,final,heldout}.jsonl` (items).
+`data/sources/NAME.jsonl` (rows), `data/items/{search,finalists,final,heldout}.jsonl` (items),
+`data/contamination.jsonl` (rows dropped), `data/tasks.json` and `data/tasks/` (lm-eval tasks).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from objectives import harness
+from objectives.contamination import Index, Overlap, drop
 from objectives.generated import check_generator, generate
 from objectives.rows import (
     Row,
     form_of,
     hold_back,
-    prompt_key,
     read_hub,
     read_jsonl,
     to_item,
@@ -23,10 +27,17 @@ from objectives.rows import (
 )
 from search.errors import BadInput
 from studies import Source, Study, Task
-from studies.study import Generated, HeldBack, LocalFile
+from studies.study import Generated, HeldBack, LmEval, LocalFile
 
 ITEM_SEED = 1_000_003
 """Added to the job's seed for items, so that no generator makes a training row of an item."""
+
+ITEMS = ("search", "finalists", "final", "heldout")
+"""Files of evaluation items; no two share an item."""
+LISTED = 50
+"""Overlapping rows that the report shows; data/contamination.jsonl has them all."""
+FEWEST = 3
+"""Items that a task needs at least: one to search, one to choose, one to measure."""
 
 
 def check(study: Study) -> None:
@@ -37,15 +48,28 @@ def check(study: Study) -> None:
             check_generator(origin.generator)
         elif isinstance(origin, LocalFile):
             read_jsonl(origin.path)
+        elif isinstance(origin, LmEval) and origin.include_path:
+            harness.check_folder(origin.include_path)
 
 
-def prepare(study: Study, run_dir: Path, seed: int) -> tuple[list[str], dict[str, str]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """What preparing a job's data gave, for people and for the record: data.json."""
+
+    lines: list[str]
+    """One per source, per task and per decision."""
+    sha256: dict[str, str]
+    """By file name within data/."""
+    metrics: dict[str, str]
+    """What accuracy means, by task."""
+    contamination: dict[str, Any]
+    """`counts`: rows dropped by source; `rows`: what each shared with which item."""
+
+
+def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
     """Write all rows and items of a job.
 
-    Training rows that ask the question of an evaluation item are dropped.
-
-    Returns:
-        One line per source and per decision, for people; and sha256 by file name.
+    Training rows that overlap with an evaluation item are dropped.
 
     Raises:
         BadInput: a source or task cannot be had, or has no rows left.
@@ -55,26 +79,64 @@ def prepare(study: Study, run_dir: Path, seed: int) -> tuple[list[str], dict[str
     for source in study.sources:
         sources[source.name], line = _rows(source, study, seed)
         lines.append(line)
-    items: dict[str, list[Row]] = {"search": [], "final": [], "heldout": []}
-    for task in study.tasks:
-        found = _items(task, study, seed, study.search_items + study.final_items, sources)
-        cut = min(study.search_items, max(1, len(found) // 2))
-        items["search"] += found[:cut]
-        items["final"] += found[cut:]
-    for task in study.heldout:
-        items["heldout"] += _items(task, study, seed, study.heldout_items, sources)
-    asked = {prompt_key(item) for group in items.values() for item in group}
+    wanted = (study.search_items, study.finalist_items, study.final_items)
+    items: dict[str, list[Row]] = {name: [] for name in ITEMS}
+    leaves: dict[str, harness.Leaf] = {}
+    metrics: dict[str, str] = {}
+    for task in study.tasks + study.heldout:
+        searched = task in study.tasks
+        counts = wanted if searched else (study.heldout_items,)
+        groups = ITEMS[:3] if searched else ITEMS[3:]
+        if isinstance(task.origin, LmEval):
+            parts, own, line = harness.draw(task.name, task.origin, counts, seed)
+            leaves |= {leaf.name: leaf for leaf in own}
+            metrics[task.name] = ", ".join(sorted({leaf.metric for leaf in own}))
+            lines.append(line)
+        else:
+            found = _items(task, study, seed, sum(counts), sources)
+            parts = harness.cut(found, counts)
+            metrics[task.name] = "exact match"
+        for name, part in zip(groups, parts, strict=True):
+            items[name] += part
+    index = Index(item for group in items.values() for item in group)
+    overlaps: list[Overlap] = []
     hashes: dict[str, str] = {}
     for name, rows in sources.items():
-        kept = [row for row in rows if prompt_key(row) not in asked]
-        if dropped := len(rows) - len(kept):
-            lines.append(f"{name}: {dropped} rows dropped because an evaluation item asks the same")
+        kept, shared = drop(rows, name, index)
+        overlaps += shared
+        if shared:
+            lines.append(f"{name}: {len(shared)} rows dropped: they overlap with evaluation items")
         if not kept:
             raise BadInput(f"source {name}: every row is an evaluation item; give it more rows")
         hashes[f"sources/{name}.jsonl"] = _write(run_dir, f"sources/{name}.jsonl", kept)
     for name, group in items.items():
         hashes[f"items/{name}.jsonl"] = _write(run_dir, f"items/{name}.jsonl", group)
-    return lines, hashes
+    listed = [asdict(overlap) for overlap in overlaps]
+    hashes["contamination.jsonl"] = _write(run_dir, "contamination.jsonl", listed)
+    if leaves:
+        hashes |= harness.keep(list(leaves.values()), _folder(study), run_dir / "data")
+    return Prepared(
+        lines=lines,
+        sha256=hashes,
+        metrics=metrics,
+        contamination={
+            "counts": {name: sum(o.source == name for o in overlaps) for name in sources},
+            "rows": listed[:LISTED],
+        },
+    )
+
+
+def _folder(study: Study) -> Path | None:
+    """The one folder of the user's task YAML.
+
+    Raises:
+        BadInput: there are several.
+    """
+    origins = [task.origin for task in study.tasks + study.heldout]
+    folders = {o.include_path for o in origins if isinstance(o, LmEval) and o.include_path}
+    if len(folders) > 1:
+        raise BadInput(f"study {study.name}: its tasks name several include_path folders; use one")
+    return next(iter(folders), None)
 
 
 def _rows(source: Source, study: Study, seed: int) -> tuple[list[Row], str]:
@@ -95,10 +157,12 @@ def _items(
     if isinstance(task.origin, HeldBack):
         name = task.origin.source
         sources[name], rows = hold_back(sources[name], count, seed)
-    else:
+    elif isinstance(task.origin, Generated):
         rows = generate(task.origin, count, seed + ITEM_SEED, study.system)
-    if len(rows) < 2:
-        raise BadInput(f"task {task.name}: only {len(rows)} items; it needs at least 2")
+    else:
+        raise TypeError(f"{task.origin} makes its items itself")
+    if len(rows) < FEWEST:
+        raise BadInput(f"task {task.name}: only {len(rows)} items; it needs at least {FEWEST}")
     return [to_item(row, task.name, number) for number, row in enumerate(rows)]
 
 
@@ -121,9 +185,15 @@ def fingerprint(study: Study) -> str:
         repr(study.heldout),
         repr(study.space),
         study.search_items,
+        study.finalist_items,
         study.final_items,
         study.heldout_items,
+        study.smoke_items,
     ]
+    folder = _folder(study)
+    if folder is not None:
+        files = [p for p in sorted(folder.rglob("*")) if p.suffix in {".yaml", ".py"}]
+        parts += [hash_file(path) for path in files if path.is_file()]
     parts += [json.dumps(expert.recipe.to_dict()) for expert in study.experts]
     for source in study.sources:
         parts.append(source.name)

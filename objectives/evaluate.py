@@ -1,82 +1,220 @@
-"""Scoring by teacher forcing: one forward pass tells what greedy decoding would answer.
-
-Greedy decoding from the prompt yields exactly the right answer if and only if every token of the
-right answer, its end of turn included, is the model's first choice given the tokens before it.
-"""
+"""Early evaluation and all others: scores of a model, item by item, and the smoke test."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import torch
-
-from objectives.mixture import Sample
-from objectives.model import answer_logits
-from objectives.objective import Listener, Progress, Scores, TaskScore
-from objectives.packing import IGNORED, batches
+from objectives.forced import Forced, Layout
+from objectives.lm import SharedLM
+from objectives.objective import Listener, Progress, Scores, Smoke, TaskScore
 from objectives.quantize import Device
+from objectives.questions import Choice, Generation, Question, ready
+from objectives.rows import iterate_jsonl
+
+SMOKE_TOKENS = 12
+"""Tokens of an answer that a smoke test looks at."""
 
 
-def take(samples: Sequence[Sample], part: tuple[int, int] | None) -> list[Sample]:
-    """The samples whose place among those of their task lies in `part` (first, end); None: all."""
+def take(tasks: Sequence[str], part: tuple[int, int] | None) -> list[int]:
+    """Indices of items whose place among those of their task lies in `part` (first, end).
+
+    Args:
+        tasks: each item's task.
+        part: None takes all.
+    """
     if part is None:
-        return list(samples)
+        return list(range(len(tasks)))
     seen: dict[str, int] = {}
     taken = []
-    for sample in samples:
-        place = seen[sample.source] = seen.get(sample.source, -1) + 1
+    for index, task in enumerate(tasks):
+        place = seen[task] = seen.get(task, -1) + 1
         if part[0] <= place < part[1]:
-            taken.append(sample)
+            taken.append(index)
     return taken
 
 
-def score(
-    model: Any,
-    samples: Sequence[Sample],
-    device: Device,
-    listener: Listener,
-    *,
-    exact: bool,
-    whole_head: bool = False,
-) -> Scores:
-    """Exact match and answer loss of every item.
+class Evaluator:
+    """All items of a job, ready to be asked of any model of the same architecture."""
 
-    Args:
-        model: a causal language model of transformers, with or without an adapter.
-        samples: tokenised items; `source` is the task.
-        device: what to compute on.
-        listener: told how far it is.
-        exact: compute in the base's stored precision, so that others get the same answers.
-        whole_head: see `answer_logits`.
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        data: Path,
+        device: Device,
+        *,
+        whole_head: bool,
+        share: bool,
+    ) -> None:
+        """Read the items files.
 
-    Returns:
-        For each task, its items' outcomes in the order of `samples`.
-    """
-    if not samples:
-        return {}
-    correct = [False] * len(samples)
-    losses = [0.0] * len(samples)
-    # Longest first: memory trouble shows at once, and neighbours need little padding.
-    work = batches(samples, packing=False, max_length=0, micro_tokens=device.micro_tokens)
-    with torch.no_grad():
-        for number, cpu_batch in enumerate(work):
-            batch = cpu_batch.to(device.torch_device)
-            chosen = batch.labels != IGNORED
-            targets, owners = batch.labels[chosen], batch.owner[chosen]
-            with device.precision(exact=exact):
-                logits = answer_logits(model, batch, whole=whole_head)
-            right = logits.argmax(-1) == targets
-            nll = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-            for owner in sorted(set(owners.tolist())):
-                own = owners == owner
-                correct[owner] = bool(right[own].all())
-                losses[owner] = float(nll[own].mean())
-            listener(Progress(phase="evaluate", done=(number + 1) / len(work)))
-    tasks: dict[str, list[int]] = {}
-    for index, sample in enumerate(samples):
-        tasks.setdefault(sample.source, []).append(index)
-    return {
-        task: TaskScore(correct=[correct[i] for i in members], losses=[losses[i] for i in members])
-        for task, members in tasks.items()
-    }
+        Args:
+            model: the base model: its architecture and tokenizer decide how items are tokenised.
+            tokenizer: its tokenizer, with a chat template.
+            data: the run's data folder.
+            device: what to compute on.
+            whole_head: see `objectives.forced.force`.
+            share: likewise.
+
+        Raises:
+            BadInput: an item cannot be asked.
+        """
+        self.lm = SharedLM(
+            model, tokenizer, device, whole_head=whole_head, share=share, exact=False
+        )
+        self.items = {
+            file.stem: ready(list(iterate_jsonl(file)), self.lm, data)
+            for file in sorted((data / "items").glob("*.jsonl"))
+        }
+        self.lm.forget()
+        self._laid_out: dict[tuple[str, tuple[int, int] | None], Layout] = {}
+
+    def score(
+        self,
+        model: Any,
+        items: str,
+        listener: Listener,
+        *,
+        exact: bool,
+        part: tuple[int, int] | None = None,
+    ) -> Scores:
+        """Outcome and loss of every item.
+
+        Args:
+            model: a causal language model of transformers, with or without an adapter.
+            items: name of an items file.
+            listener: told how far it is.
+            exact: compute in the base's stored precision, so that others get the same answers.
+            part: only these items of each task, by place.
+
+        Returns:
+            For each task, its items' outcomes in the order of the file.
+        """
+        everything = self.items[items]
+        chosen = [everything[i] for i in take([q.task for q in everything], part)]
+        open_share = sum(isinstance(q, Generation) for q in chosen) / max(1, len(chosen))
+        split = 1 - 0.7 * open_share  # decoding takes most of the time where there is any
+
+        def tell(done: float) -> None:
+            listener(Progress(phase="evaluate", done=split * done))
+
+        self.lm.use(model, exact=exact, tell=tell)
+        if (items, part) not in self._laid_out:
+            self._laid_out[items, part] = self._layout(chosen)
+        forced = self._force(chosen, self._laid_out[items, part])
+        correct: list[float | None] = []
+        losses: list[float] = []
+        for question, own in zip(chosen, forced, strict=True):
+            outcome, loss = question.judge(own)
+            correct.append(outcome)
+            losses.append(loss)
+        self._decode(chosen, correct, listener, split)
+        tasks: dict[str, list[int]] = {}
+        for index, question in enumerate(chosen):
+            tasks.setdefault(question.task, []).append(index)
+        return {
+            task: TaskScore(
+                correct=[correct[i] or 0.0 for i in members], losses=[losses[i] for i in members]
+            )
+            for task, members in tasks.items()
+        }
+
+    def _force(self, questions: Sequence[Question], layout: Layout) -> list[list[Forced]]:
+        found = iter(self.lm.forced(layout))
+        return [[next(found) for _ in question.requests] for question in questions]
+
+    def _layout(self, questions: Sequence[Question]) -> Layout:
+        return self.lm.layout([r for question in questions for r in question.requests])
+
+    def _decode(
+        self,
+        chosen: Sequence[Question],
+        correct: list[float | None],
+        listener: Listener,
+        start: float,
+    ) -> None:
+        """Fill in the outcomes that teacher forcing left open."""
+        groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
+        for index, question in enumerate(chosen):
+            if isinstance(question, Generation) and correct[index] is None:
+                groups.setdefault((tuple(question.until), question.most), []).append(index)
+        waiting = sum(map(len, groups.values()))
+        done = 0
+        for (until, most), members in groups.items():
+            questions = [q for q in (chosen[i] for i in members) if isinstance(q, Generation)]
+
+            def tell(part: float, first: int = done, size: int = len(members)) -> None:
+                share = (first + part * size) / waiting
+                listener(Progress(phase="evaluate", done=start + (1 - start) * share))
+
+            self.lm.tell = tell
+            answers = self.lm.answer([q.context for q in questions], list(until), most)
+            for index, question, text in zip(members, questions, answers, strict=True):
+                correct[index] = question.score([text])
+            done += len(members)
+
+    def smoke(self, model: Any, count: int, listener: Listener) -> dict[str, Smoke]:
+        """Let the base model answer the first `count` search and held-out items of every task.
+
+        Only the form of the answers is looked at; whether they are right is not.
+        """
+        chosen: list[Question] = []
+        for file in ("search", "heldout"):
+            questions = self.items.get(file, [])
+            chosen += [questions[i] for i in take([q.task for q in questions], (0, count))]
+        self.lm.use(model, exact=False, tell=lambda d: listener(Progress(phase="evaluate", done=d)))
+        looks = self._looks(chosen)
+        found: dict[str, Smoke] = {}
+        for task in dict.fromkeys(q.task for q in chosen):
+            own = [k for k, question in enumerate(chosen) if question.task == task]
+            bad = [k for k in own if looks[k][1]]
+            shown = (bad or own)[0]
+            found[task] = Smoke(
+                items=len(own),
+                malformed=len(bad),
+                prompt=chosen[shown].prompt,
+                answer=looks[shown][0],
+                why=looks[shown][1],
+            )
+        return found
+
+    def _looks(self, questions: Sequence[Question]) -> list[tuple[str, str]]:
+        """(answer, what is malformed about it or "") of each question."""
+        looks: dict[int, tuple[str, str]] = {}
+        choices = {k: q for k, q in enumerate(questions) if isinstance(q, Choice)}
+        asked = list(choices.values())
+        found = self._force(asked, self._layout(asked))
+        for (k, choice), forced in zip(choices.items(), found, strict=True):
+            values = [one.logprob for one in forced]
+            best = choice.instances[values.index(max(values))].args[1]
+            looks[k] = (best, _bad_values(values))
+        groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
+        for k, question in enumerate(questions):
+            if isinstance(question, Generation):
+                kind = (tuple(question.until), min(SMOKE_TOKENS, question.most))
+                groups.setdefault(kind, []).append(k)
+            elif not isinstance(question, Choice):
+                groups.setdefault(((), SMOKE_TOKENS), []).append(k)
+        for (until, most), members in groups.items():
+            texts = self.lm.answer([questions[k].prompt for k in members], list(until), most)
+            looks |= {k: (text, _bad_text(text)) for k, text in zip(members, texts, strict=True)}
+        return [looks[k] for k in range(len(questions))]
+
+
+def _bad_values(values: Sequence[float]) -> str:
+    if not all(math.isfinite(value) for value in values):
+        return "its log-likelihoods are not numbers"
+    if len(values) > 1 and len(set(values)) == 1:
+        return "all choices have the same log-likelihood"
+    return ""
+
+
+def _bad_text(text: str) -> str:
+    if not text.strip():
+        return "it is empty"
+    if not any(char.isprintable() and not char.isspace() and char != "\ufffd" for char in text):
+        return "it holds nothing that can be read"
+    return ""

@@ -17,11 +17,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from objectives.objective import Loaded, Progress, Schedule
-from objectives.wire import error_kind, plain, plain_scores
+from objectives.wire import error_kind, plain, plain_scores, plain_smoke
 from search.errors import OutOfMemory, RecipeSearchError, WorkerFailed
 from spaces import Quantization, Recipe
 
-REPORTED = ("torch", "transformers", "peft", "optuna", "safetensors", "reasoning-gym")
+REPORTED = (
+    "torch",
+    "transformers",
+    "peft",
+    "optuna",
+    "safetensors",
+    "lm-eval",
+    "reasoning-gym",
+)
 
 
 class Process:
@@ -87,7 +95,7 @@ class Process:
         import torch  # noqa: PLC0415  # after the first sign of life
         import transformers  # noqa: PLC0415  # likewise
 
-        from objectives import base, quantize, text, train  # noqa: PLC0415  # they import torch
+        from objectives import base, evaluate, quantize, text, train  # noqa: PLC0415  # they use torch
         from objectives import model as models  # noqa: PLC0415  # likewise
         from objectives.rows import iterate_jsonl  # noqa: PLC0415  # likewise
 
@@ -122,13 +130,10 @@ class Process:
                 from search.errors import BadInput  # noqa: PLC0415
 
                 raise BadInput(f"source {file.stem}: every row is over {max_length} tokens")
-        self.items = {
-            file.stem: [
-                text.item_sample(item, tokenizer, number)
-                for number, item in enumerate(iterate_jsonl(file))
-            ]
-            for file in sorted((data / "items").glob("*.jsonl"))
-        }
+        for file in sorted((data / "items").glob("*.jsonl")):
+            tasks = {item["task"]: item for item in iterate_jsonl(file) if "lm_eval" not in item}
+            for item in tasks.values():
+                text.item_sample(item, tokenizer, item["id"])  # a template that refuses it says so
         self._say(0.7, "loading the base model")
         self.device = device
         self.trainer = train.Trainer(
@@ -146,6 +151,15 @@ class Process:
         self.trainer.whole_head = models.needs_whole_head(resident, probe, device)
         packing, why = models.packing_isolates(resident, probe, device)
         reasons.append(why)
+        self._say(0.9, "tokenising evaluation items")
+        self.evaluator = evaluate.Evaluator(
+            resident,
+            tokenizer,
+            data,
+            device,
+            whole_head=self.trainer.whole_head,
+            share=packing,
+        )
         if self.trainer.whole_head:
             reasons.append("the head runs over whole rows: this model scales its logits")
         loaded = Loaded(
@@ -188,21 +202,16 @@ class Process:
         self, trial: str | None, items: str, exact: bool, part: tuple[int, int] | None
     ) -> dict[str, Any]:
         """Score a trial, or the base model, on (a part of) an items file."""
-        from objectives.evaluate import score, take  # noqa: PLC0415  # it imports torch
-
         if trial is None:
             model = self.trainer.base_model(Quantization.BF16)
         else:
             model = self.trainer.trial_model(trial).get_base_model()
-        scores = score(
-            model,
-            take(self.items[items], part),
-            self.device,
-            self.listen,
-            exact=exact,
-            whole_head=self.trainer.whole_head,
-        )
-        return plain_scores(scores)
+        return plain_scores(self.evaluator.score(model, items, self.listen, exact=exact, part=part))
+
+    def op_smoke(self, count: int) -> dict[str, Any]:
+        """Let the base model answer a few items of every task."""
+        model = self.trainer.base_model(Quantization.BF16)
+        return plain_smoke(self.evaluator.smoke(model, count, self.listen))
 
     def op_fork(self, trial: str, name: str) -> None:
         """Copy a trial's checkpoint."""

@@ -5,6 +5,7 @@ Nothing here loads a model or imports torch.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shutil
@@ -12,21 +13,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from objectives import base, data
-from objectives.generated import check_generator, generators
+from objectives import base, data, harness
+from objectives.generated import generators
 from search.budget import format_seconds
 from search.errors import BadInput
 from search.forecast import CostForecast, assumed_token_s
 from search.planner import Costs, make_plan
 from studies import Source, Study, Task
 from studies.catalog import find
-from studies.study import Generated, HeldBack, HubDataset, LocalFile
+from studies.study import Generated, HeldBack, HubDataset, LmEval, LocalFile
 
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(GiB|GB|G)", re.IGNORECASE)
 LOAD_S = 12.0
 """Seconds that loading a 135M model takes, careful; more for larger ones."""
 FETCH_S = 40.0
 """Seconds more when the base model has to be fetched first."""
+SMOKE = 3
+"""What a smoke answer costs relative to scoring an item: its few tokens are decoded one by one."""
 ITEM_TOKENS = 60
 """Tokens of an evaluation item before any was seen."""
 
@@ -54,11 +57,11 @@ def build_study(request: Request) -> Study:
     Raises:
         BadInput: unknown study, source, task or model.
     """
-    if request.include_path is not None:
-        raise BadInput(
-            "--include-path: this version takes reasoning-gym tasks and held-back rows only; "
-            "leave it out"
-        )
+    folder = request.include_path
+    if folder is not None:
+        harness.check_folder(folder)
+        if not request.tasks:
+            raise BadInput("--include-path: name the tasks of the folder to use with --eval")
     parse_memory(request.gpu_memory)
     study = find(request.study)
     if request.model:
@@ -69,7 +72,10 @@ def build_study(request: Request) -> Study:
         study = study.with_sources(sources, tasks)
     if request.tasks:
         named = {task.name: task for task in study.tasks + study.heldout}
-        tasks = tuple(pick_task(name, study, named) for name in request.tasks)
+        tasks = tuple(
+            pick_task(name, study, named, folder.resolve() if folder else None)
+            for name in request.tasks
+        )
         heldout = tuple(task for task in study.heldout if task.name not in request.tasks)
         study = replace(study, tasks=tasks, heldout=heldout)
     data.check(study)
@@ -95,22 +101,29 @@ def parse_source(text: str) -> Source:
     return Source(name=name, origin=HubDataset(reference=where))
 
 
-def pick_task(name: str, study: Study, named: dict[str, Task]) -> Task:
-    """A task by name: one of the study's, a source's held-back rows, or a generator's.
+def pick_task(name: str, study: Study, named: dict[str, Task], folder: Path | None) -> Task:
+    """A task by name.
+
+    In this order: one of the user's folder, one of the study's, a source's held-back rows, a
+    reasoning-gym generator's, one of lm-eval's.
 
     Raises:
         BadInput: there is none of that name.
     """
+    if folder is not None and harness.in_folder(name, folder):
+        return Task(name=name, origin=LmEval(task=name, include_path=folder))
     if name in named:
         return named[name]
     if name in study.mixture():
         return Task(name=name, origin=HeldBack(source=name))
-    if name not in generators():
-        try:
-            check_generator(name)
-        except BadInput as error:
-            raise BadInput(f"--eval {name}: {error}") from None
-    return Task(name=name, origin=Generated(generator=name))
+    if name in generators():
+        return Task(name=name, origin=Generated(generator=name))
+    if harness.known(name):
+        return Task(name=name, origin=LmEval(task=name))
+    known = [*named, *study.mixture(), *generators(), *harness.names()]
+    close = difflib.get_close_matches(name, dict.fromkeys(known), n=3)
+    hint = f"did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists lm-eval's"
+    raise BadInput(f"--eval {name}: there is no task of that name; {hint}")
 
 
 def parse_memory(text: str | None) -> float | None:
@@ -154,15 +167,17 @@ def first_costs(study: Study, origin: str) -> tuple[CostForecast, Costs]:
     item_s = ITEM_TOKENS * token_s / 3  # a forward pass costs a third of a training step
     fetch = 0.0 if "cache" in origin or "folder" in origin else FETCH_S
     forecast = CostForecast(token_s)
-    final_items = study.final_items * len(study.tasks)
-    final_items += study.heldout_items * len(study.heldout)
+    tasks, heldout = len(study.tasks), len(study.heldout)
     costs = Costs(
         load_s=LOAD_S * (1 + parameters / 1e9) + fetch,
         token_s=token_s,
-        search_eval_s=item_s * study.search_items * len(study.tasks),
-        final_eval_s=item_s * final_items,
+        search_eval_s=item_s * study.search_items * tasks,
+        finalist_eval_s=item_s * study.finalist_items * tasks,
+        heldout_eval_s=item_s * study.heldout_items * heldout,
+        final_eval_s=item_s * (study.final_items * tasks + study.heldout_items * heldout),
     )
-    return forecast, replace(costs, load_s=costs.load_s + costs.search_eval_s)
+    smoke_s = SMOKE * item_s * study.smoke_items * (tasks + heldout)
+    return forecast, replace(costs, load_s=costs.load_s + costs.search_eval_s + smoke_s)
 
 
 def plan_lines(request: Request, study: Study) -> list[str]:

@@ -86,6 +86,7 @@ def study() -> Study:
         ),
         system="Reply with the answer only.",
         search_items=24,
+        finalist_items=16,
         final_items=48,
         heldout_items=24,
         first_rung_tokens=2048,

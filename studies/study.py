@@ -50,6 +50,16 @@ class HeldBack:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LmEval:
+    """Items of a task of lm-eval: its own rules say how they are asked and scored."""
+
+    task: str
+    """Name of a task, group or tag."""
+    include_path: Path | None = None
+    """Folder with the user's own task YAML; None: lm-eval's own tasks only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """A source of training data."""
 
@@ -61,10 +71,10 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A set of evaluation items with one right answer each, scored by exact match."""
+    """A set of evaluation items, each scored from 0 to 1; exact match except for lm-eval tasks."""
 
     name: str
-    origin: Generated | HeldBack
+    origin: Generated | HeldBack | LmEval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +109,15 @@ class Study:
     """System message put before every generated question."""
     search_items: int = 32
     """Items per task for early evaluation, the same for every trial."""
+    finalist_items: int = 32
+    """Fresh items per task on which the finalists are scored again before one is chosen."""
     final_items: int = 64
     """Fresh items per task for the scores of the final and the default recipe."""
     heldout_items: int = 64
     """Items per held-out task."""
+    smoke_items: int = 20
+    """Items per task that the base model answers before anything is trained: if every answer of a
+    task is malformed, the job stops. 0: no such check."""
     first_rung_tokens: int = 4096
     """The shortest segment that is worth evaluating."""
     eta: int = 3
@@ -142,8 +157,14 @@ class Study:
             parameters(expert.recipe, self.space)
         if not 0 < self.final_share < 1:
             raise BadInput(f"study {self.name}: final_share must lie between 0 and 1")
-        counts = (self.search_items, self.final_items, self.heldout_items, self.first_rung_tokens)
-        if min(counts) < 1:
+        counts = (
+            self.search_items,
+            self.finalist_items,
+            self.final_items,
+            self.heldout_items,
+            self.first_rung_tokens,
+        )
+        if min(counts) < 1 or self.smoke_items < 0:
             raise BadInput(f"study {self.name}: item and token counts must be at least 1")
         if self.eta < 2 or self.bracket < 2:
             raise BadInput(f"study {self.name}: eta and bracket must be at least 2")

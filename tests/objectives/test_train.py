@@ -16,14 +16,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from objectives import checkpoint
 from objectives.base import Base, resolve
-from objectives.evaluate import score, take
+from objectives.evaluate import Evaluator
 from objectives.mixture import Sample
 from objectives.model import answer_logits, attention_modules, packing_isolates
 from objectives.objective import Progress, Schedule
 from objectives.packing import collate
 from objectives.quantize import Device, find_device
-from objectives.rows import to_item
-from objectives.text import check_template, item_sample, to_sample, to_samples
+from objectives.rows import to_item, write_jsonl
+from objectives.text import check_template, to_sample, to_samples
 from objectives.train import Trainer, fit_schedule
 from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
 from spaces import Quantization, Recipe, Targets
@@ -311,10 +311,11 @@ def test_an_exported_adapter_gives_the_same_scores_elsewhere(
     """PEFT loads it on the base, and it answers item by item as recorded."""
     trainer = make()
     train(trainer, "0", 30)
-    items = [
-        item_sample(to_item(row, "t", n), tokenizer, n) for n, row in enumerate(rows(40, offset=7))
-    ]
-    ours = score(trainer.trial_model("0").get_base_model(), items, device, listen, exact=True)
+    items = [to_item(row, "t", n) for n, row in enumerate(rows(40, offset=7))]
+    write_jsonl(tmp_path / "data" / "items" / "final.jsonl", items)
+    model = trainer.trial_model("0").get_base_model()
+    evaluator = Evaluator(model, tokenizer, tmp_path / "data", device, whole_head=False, share=True)
+    ours = evaluator.score(model, "final", listen, exact=True)
     trainer.export("0", tmp_path / "out")
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == base.id
@@ -322,44 +323,8 @@ def test_an_exported_adapter_gives_the_same_scores_elsewhere(
 
     fresh = AutoModelForCausalLM.from_pretrained(base.path)
     loaded = PeftModel.from_pretrained(fresh, tmp_path / "out").eval()
-    theirs = score(loaded.get_base_model(), items, device, listen, exact=True)
+    theirs = evaluator.score(loaded.get_base_model(), "final", listen, exact=True)
     assert theirs == ours
-
-
-def test_teacher_forcing_says_what_greedy_decoding_does(
-    make: Callable[..., Trainer], device: Device, tokenizer: Any
-) -> None:
-    """An item counts as right if and only if generate() gives its answer and stops."""
-    trainer = make()
-    train(trainer, "0", 120)
-    model = trainer.trial_model("0").get_base_model()
-    items = [item_sample(to_item(row, "t", n), tokenizer, n) for n, row in enumerate(rows(60))]
-    scores = score(model, items, device, listen, exact=True)["t"]
-    for sample, right in zip(items, scores.correct, strict=True):
-        prompt = torch.tensor([sample.ids[: sample.start]])
-        made = model.generate(
-            prompt,
-            attention_mask=torch.ones_like(prompt),
-            max_new_tokens=sample.trained,
-            do_sample=False,
-            use_cache=True,
-        )[0, sample.start :].tolist()
-        assert (made == list(sample.ids[sample.start :])) == right
-    assert 0 < sum(scores.correct) < len(items)
-
-
-def test_a_part_takes_the_same_places_of_every_task(sources: dict[str, list[Sample]]) -> None:
-    """Parts one after the other are the whole."""
-    samples = [*sources["one"][:5], *sources["two"][:3]]
-    assert take(samples, None) == samples
-    assert take(samples, (0, 2)) == [*sources["one"][:2], *sources["two"][:2]]
-    parts = [sample for first in (0, 2, 4) for sample in take(samples, (first, first + 2))]
-    assert sorted(parts, key=samples.index) == samples
-
-
-def test_no_items_have_no_scores(make: Callable[..., Trainer], device: Device) -> None:
-    """A study without held-out tasks is evaluated on nothing."""
-    assert score(make().base_model(), [], device, listen, exact=True) == {}
 
 
 def test_the_packing_check_tells_a_leak(base: Base, device: Device, tokenizer: Any) -> None:

@@ -120,11 +120,13 @@ def prepared(study: Study, folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def test_no_training_row_asks_what_an_evaluation_item_asks(tmp_path: Path) -> None:
     """Search, final and held-out items are disjoint from the rows and from each other."""
-    study = replace(find("demo"), search_items=10, final_items=15, heldout_items=5)
+    study = replace(
+        find("demo"), search_items=10, finalist_items=5, final_items=15, heldout_items=5
+    )
     files = prepared(study, tmp_path)
-    items = {name: {prompt_key(i) for i in files[name]} for name in ("search", "final", "heldout")}
-    assert [len(files[n]) for n in ("search", "final", "heldout")] == [40, 60, 15]
-    assert not items["search"] & items["final"]
+    items = {name: {prompt_key(i) for i in files[name]} for name in data.ITEMS}
+    assert [len(files[name]) for name in data.ITEMS] == [40, 20, 60, 15]
+    assert sum(map(len, items.values())) == len(set().union(*items.values()))
     asked = set().union(*items.values())
     for source in study.sources:
         assert files[source.name]
@@ -134,9 +136,9 @@ def test_no_training_row_asks_what_an_evaluation_item_asks(tmp_path: Path) -> No
 def test_the_same_seed_prepares_the_same_data(tmp_path: Path) -> None:
     """Hashes are equal, so others can check."""
     study = replace(find("demo"), search_items=4, final_items=4, heldout_items=4)
-    _, first = data.prepare(study, tmp_path / "a", 0)
-    _, second = data.prepare(study, tmp_path / "b", 0)
-    _, other = data.prepare(study, tmp_path / "c", 1)
+    first = data.prepare(study, tmp_path / "a", 0).sha256
+    second = data.prepare(study, tmp_path / "b", 0).sha256
+    other = data.prepare(study, tmp_path / "c", 1).sha256
     assert first == second
     assert first != other
 

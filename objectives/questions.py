@@ -1,0 +1,190 @@
+"""Evaluation items made ready for a model: what is asked, and how an answer is judged.
+
+An item is one of three kinds. `Answer`: one canonical answer, exact match down to the end of turn.
+`Choice`: lm-eval's multiple choice and log-likelihood. `Generation`: lm-eval's generate_until.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval.models.utils import postprocess_generated_text
+
+from objectives import harness
+from objectives.forced import Forced, Request
+from objectives.lm import SharedLM
+from objectives.rows import Row
+from objectives.text import item_sample
+
+
+class Answer:
+    """An item with one canonical answer.
+
+    Greedy decoding from the prompt yields exactly the answer if and only if every token of it, its
+    end of turn included, is the model's first choice given the tokens before it.
+    """
+
+    def __init__(self, item: Row, lm: SharedLM, number: int) -> None:
+        sample = item_sample(item, lm.tokenizer, number)
+        self.task: str = item["task"]
+        self.requests = [Request(sample.ids, max(1, sample.start))]
+        self.prompt: str = lm.tokenizer.decode(sample.ids[: sample.start])
+
+    def judge(self, forced: Sequence[Forced]) -> tuple[float | None, float]:
+        """(1 right or 0 wrong, loss of the answer)."""
+        return float(forced[0].greedy), forced[0].loss
+
+    def loss(self, forced: Sequence[Forced]) -> float:
+        """Mean negative log-likelihood per answer token, in nats."""
+        return forced[0].loss
+
+
+class Asked:
+    """An item of an lm-eval task."""
+
+    def __init__(self, item: Row, lm: SharedLM, task: Any, leaf: harness.Leaf) -> None:
+        own = item["lm_eval"]
+        self.task: str = item["task"]
+        self.doc: Mapping[str, Any] = own["doc"]
+        self.harness, self.leaf = task, leaf
+        contexts = [
+            lm.apply_chat_template(p["messages"], add_generation_prompt=p["generate"])
+            for p in own["prompts"]
+        ]
+        self.prompt: str = contexts[0]
+        made = task.construct_requests(
+            doc=self.doc,
+            ctx=contexts if task.multiple_input else contexts[0],
+            metadata=(leaf.name, own["doc_id"], 1),
+            apply_chat_template=True,
+            chat_template=lm.apply_chat_template,
+        )
+        self.instances = made if isinstance(made, list) else [made]
+
+    def score(self, responses: Sequence[Any]) -> float:
+        """What the task's metric gives, 0 to 1."""
+        found = harness.outcome(self.harness, self.doc, responses, self.leaf.filter)
+        return float(found[self.leaf.metric])
+
+
+class Choice(Asked):
+    """Multiple choice or log-likelihood: all that is needed is teacher forcing."""
+
+    def __init__(self, item: Row, lm: SharedLM, task: Any, leaf: harness.Leaf) -> None:
+        super().__init__(item, lm, task, leaf)
+        self.requests = [lm.pair(*instance.args) for instance in self.instances]
+        many = leaf.kind == "multiple_choice"
+        self.right = harness.right_choice(task, self.doc) if many else 0
+
+    def judge(self, forced: Sequence[Forced]) -> tuple[float | None, float]:
+        """(what the metric gives, loss of the right choice)."""
+        return self.score([(one.logprob, one.greedy) for one in forced]), self.loss(forced)
+
+    def loss(self, forced: Sequence[Forced]) -> float:
+        """Loss of the right choice; of all of them where none is right."""
+        if self.right is None:
+            return sum(one.loss for one in forced) / len(forced)
+        return forced[self.right].loss
+
+
+class Generation(Asked):
+    """An open answer, decoded greedily unless teacher forcing already tells what it would be."""
+
+    def __init__(self, item: Row, lm: SharedLM, task: Any, leaf: harness.Leaf) -> None:
+        super().__init__(item, lm, task, leaf)
+        self.lm = lm
+        self.context: str = self.instances[0].args[0]
+        self.until, self.most = lm.options(self.instances[0].args[1])
+        self.gold: str = item["answer"]
+        request = lm.pair(self.context, self.gold or "\n")
+        self.whole = request.start <= lm.room(self.most)
+        """Whether decoding would see the same context: a longer one is cut differently."""
+        end = min(lm.ends())
+        # one token more: what the model would say after the right answer
+        self.requests = [Request((*request.ids, end), request.start)]
+        self.plain = bool(self.gold) and _is_exact_match(task, leaf)
+        """Whether only an answer equal to the right one, letter by letter, scores."""
+
+    def loss(self, forced: Sequence[Forced]) -> float:
+        """Loss of the right answer, without its end."""
+        own = forced[0].logprobs[:-1]
+        return -sum(own) / len(own)
+
+    def judge(self, forced: Sequence[Forced]) -> tuple[float | None, float]:
+        """(what the metric gives, loss of the right answer); None: it has to be decoded."""
+        text = self.foreseen(forced[0])
+        return (None if text is None else self.score([text])), self.loss(forced)
+
+    def foreseen(self, forced: Forced) -> str | None:
+        """What greedy decoding answers, or an answer that scores the same; None if not known.
+
+        As long as the model follows the right answer, decoding sees what teacher forcing saw; its
+        first other choice ends the answer, or leads where teacher forcing cannot follow. Where only
+        the right answer scores, that is enough to know: whatever follows, the answer is another.
+        """
+        request = self.requests[0]
+        target = request.ids[request.start :]
+        if not self.whole or request.start + len(target) > self.lm.max_length:
+            return None
+        if self.lm.tok_decode(target[:-1]) != self.gold:
+            return None
+        followed = next(
+            (k for k, token in enumerate(target[:-1]) if forced.choices[k] != token),
+            len(target) - 1,
+        )
+        tokens = [*target[:followed], forced.choices[followed]]
+        ended = forced.choices[followed] in self.lm.ends()
+        text: str = self.lm.tok_decode(tokens[:-1] if ended else tokens)
+        if ended or len(tokens) >= self.most or any(t in text for t in self.until if t):
+            if len(tokens) > self.most:
+                text = self.lm.tok_decode(tokens[: self.most])
+            return str(postprocess_generated_text(text, self.until, None))
+        if not self.plain or text.endswith("\ufffd") or self.gold.startswith(text):
+            return None
+        rest = text[len(self.gold) :] if text.startswith(self.gold) else None
+        if rest is not None and any(term.startswith(rest) for term in self.until):
+            return None  # a stop may be on its way, which would leave the right answer
+        return text
+
+
+def _is_exact_match(task: Any, leaf: harness.Leaf) -> bool:
+    """Whether the metric is plain equality of the whole answer with the right one."""
+    config = task.config
+    kwargs = task._metric_fn_kwargs.get(leaf.metric, {})  # shown nowhere else
+    return (
+        leaf.metric == "exact_match"
+        and config.filter_list is None
+        and config.process_results is None
+        and not task.multiple_target
+        and not any(kwargs.values())
+    )
+
+
+Question = Answer | Choice | Generation
+
+
+def ready(items: Sequence[Row], lm: SharedLM, data: Path) -> list[Question]:
+    """Items made ready, in their order.
+
+    Args:
+        items: of one items file.
+        lm: gives tokens; its weights do not matter.
+        data: the run's data folder.
+    """
+    leaves = harness.kept(data)
+    docs: dict[str, list[Any]] = {}
+    for item in items:
+        if "lm_eval" in item:
+            docs.setdefault(item["lm_eval"]["task"], []).append(item["lm_eval"]["doc"])
+    tasks = {name: harness.revive(leaves[name], docs[name], data) for name in docs}
+    found: list[Question] = []
+    for number, item in enumerate(items):
+        if "lm_eval" not in item:
+            found.append(Answer(item, lm, number))
+            continue
+        name = item["lm_eval"]["task"]
+        kind = Generation if leaves[name].kind == "generate_until" else Choice
+        found.append(kind(item, lm, tasks[name], leaves[name]))
+    return found
