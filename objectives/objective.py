@@ -83,13 +83,14 @@ class Trained:
 class TaskScore:
     """Outcome of one task, item by item, in the order of the items file."""
 
-    correct: list[bool]
+    correct: list[float]
+    """Outcome per item, in [0, 1]: 1 right, 0 wrong, and between them for a graded metric."""
     losses: list[float]
     """Mean negative log-likelihood per answer token, in nats."""
 
     @property
     def accuracy(self) -> float:
-        """Share of items answered exactly."""
+        """Mean outcome; for a metric of right and wrong, the share of items answered right."""
         return sum(self.correct) / len(self.correct)
 
     @property
@@ -100,6 +101,22 @@ class TaskScore:
 
 Scores = dict[str, TaskScore]
 """Task name -> outcome."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Smoke:
+    """How the base model's answers to a task's first items look, before anything is trained."""
+
+    items: int
+    """Items answered."""
+    malformed: int
+    """Answers that no score could be made of: empty, without end, not in the form asked for."""
+    prompt: str
+    """One prompt as the model saw it, preferably one whose answer is malformed."""
+    answer: str
+    """The model's answer to it."""
+    why: str
+    """What makes the answer malformed; empty if no answer is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +140,9 @@ class Objective(Protocol):
 
     def load(self, listener: Listener) -> Loaded:
         """Load the base model; called once, first."""
+
+    def smoke(self, count: int, listener: Listener) -> dict[str, Smoke]:
+        """Let the base model answer the first `count` items of every task, and look at the form."""
 
     def train(
         self,
@@ -148,7 +168,9 @@ class Objective(Protocol):
         exact: bool,
         part: tuple[int, int] | None = None,
     ) -> Scores:
-        """Score `trial` (None: the base model) on an items file: search, final or heldout.
+        """Score `trial` (None: the base model) on an items file.
+
+        These are: search, finalists, final, heldout.
 
         With `exact`, in the base model's stored precision; else in the device's fastest. With
         `part` (first, end), only these items of each task, by their place in the file.

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, TaskScore, Trained
+from objectives.objective import (
+    Listener,
+    Loaded,
+    Progress,
+    Schedule,
+    Scores,
+    Smoke,
+    TaskScore,
+    Trained,
+)
 from objectives.rows import write_jsonl
 from search.budget import SimulatedClock
 from search.errors import WorkerFailed
@@ -34,6 +43,7 @@ class CurveObjective:
         search_items: int = 100,
         tokens_per_s: float = 5000.0,
         best_rate: float = 4e-4,
+        malformed: tuple[str, ...] = (),
         fail: Callable[[str, str], None] | None = None,
     ) -> None:
         """Set the scene.
@@ -42,18 +52,23 @@ class CurveObjective:
             clock: advanced by what each call would take.
             tasks: search tasks.
             heldout: held-out tasks.
-            search_items: items per task.
+            search_items: items per task; two thirds of them for the finalists.
             tokens_per_s: speed of the cheapest recipe.
             best_rate: learning rate at which the floor is lowest.
-            fail: called at each `point` ("train", "trained", "evaluate", "evaluated") with
-                (point, trial); what it raises comes out of the call, after its effects if the
-                point is a past one.
+            malformed: tasks of which the base model's every answer is malformed.
+            fail: called at each `point` ("smoke", "smoked", "train", "trained", "evaluate",
+                "evaluated") with (point, trial); what it raises comes out of the call, after its
+                effects if the point is a past one. The trial is what is evaluated, "base" for the
+                base model, and followed by the items where those are not the search's: "3 on
+                finalists".
         """
         self.clock = clock
         self.log: list[tuple[str, str, int]] = []
         """(operation, trial, step) of everything that was asked for."""
-        self._tasks = {"search": tasks, "final": tasks, "heldout": heldout}
-        self._items = search_items
+        self._tasks = {"search": tasks, "finalists": tasks, "final": tasks, "heldout": heldout}
+        self._counts = dict.fromkeys(self._tasks, search_items)
+        self._counts["finalists"] = max(1, search_items * 2 // 3)
+        self._malformed = malformed
         self.tokens_per_s = tokens_per_s
         """Speed of the cheapest recipe; may be changed while a job runs."""
         self._best_rate = best_rate
@@ -76,6 +91,25 @@ class CurveObjective:
             base={"id": "simulated", "revision": "0", "origin": "formulas"},
             versions={},
         )
+
+    def smoke(self, count: int, listener: Listener) -> dict[str, Smoke]:
+        """Well-formed answers, but for the tasks that are to be malformed."""
+        self.clock.advance(0.1 * self.slowness * count * len(self._tasks["search"]))
+        self._reach("smoke", "base")
+        self.log.append(("smoke", "base", 0))
+        listener(Progress(phase="smoke", done=1.0))
+        found = {}
+        for task in self._tasks["search"]:
+            bad = task in self._malformed
+            found[task] = Smoke(
+                items=count,
+                malformed=count if bad else 0,
+                prompt=f"a rule\nand a question of {task}?",
+                answer="" if bad else "42",
+                why="no answer before the end of the turn" if bad else "",
+            )
+        self._reach("smoked", "base")
+        return found
 
     def loss(self, recipe: Recipe, tokens: int) -> float:
         """Answer loss after `tokens`, in nats."""
@@ -150,9 +184,10 @@ class CurveObjective:
         part: tuple[int, int] | None = None,
     ) -> Scores:
         """Items with fixed difficulties: the same item is easy or hard for every recipe."""
-        chosen = range(self._items)[slice(*part) if part else slice(None)]
+        chosen = range(self._counts[items])[slice(*part) if part else slice(None)]
         self.clock.advance(0.05 * self.slowness * len(chosen) * len(self._tasks[items]))
-        self._reach("evaluate", trial or "base")
+        what = (trial or "base") + ("" if items == "search" else f" on {items}")
+        self._reach("evaluate", what)
         loss = 4.0
         if trial is not None:
             if trial not in self.state:
@@ -171,8 +206,8 @@ class CurveObjective:
             ]
             if not own:
                 continue
-            found[task] = TaskScore(correct=[value < 0.6 for value in own], losses=own)
-        self._reach("evaluated", trial or "base")
+            found[task] = TaskScore(correct=[float(value < 0.6) for value in own], losses=own)
+        self._reach("evaluated", what)
         return found
 
     def _reach(self, point: str, trial: str) -> None:

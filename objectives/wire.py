@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from objectives.objective import Loaded, Progress, Schedule, Scores, TaskScore, Trained
+from objectives.objective import Loaded, Progress, Schedule, Scores, Smoke, TaskScore, Trained
 from search.errors import (
     BadInput,
     Diverged,
@@ -61,4 +61,17 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
 
 def to_scores(fields: dict[str, Any]) -> Scores:
     """The inverse of `plain_scores`."""
-    return {task: TaskScore(**score) for task, score in fields.items()}
+    return {
+        task: TaskScore(correct=[float(c) for c in score["correct"]], losses=score["losses"])
+        for task, score in fields.items()
+    }
+
+
+def plain_smoke(found: dict[str, Smoke]) -> dict[str, Any]:
+    """What a smoke evaluation found, as JSON types."""
+    return {task: asdict(smoke) for task, smoke in found.items()}
+
+
+def to_smoke(fields: dict[str, Any]) -> dict[str, Smoke]:
+    """The inverse of `plain_smoke`."""
+    return {task: Smoke(**smoke) for task, smoke in fields.items()}

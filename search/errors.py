@@ -19,7 +19,7 @@ class RecipeSearchError(Exception):
 
 
 class BadInput(RecipeSearchError):  # noqa: N818  # reads as a sentence: "bad input: ..."
-    """The user gave something unusable. Raised before any model is loaded."""
+    """The user gave something unusable. Raised before anything is trained."""
 
     exit_code = 2
 

@@ -9,11 +9,11 @@ from optuna.trial import TrialState
 
 from objectives.objective import Schedule, Trained
 from search.budget import Kind, format_seconds
-from search.errors import BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
+from search.errors import Diverged, OutOfMemory, WorkerFailed
+from search.finalists import score_heldout
 from search.forecast import KNOWN, forecast_accuracy
-from search.planner import Plan
-from search.pruning import Finalist, choose
-from search.state import Job, kept_scores, restart
+from search.scoring import kept_scores, scores_or_none
+from search.state import Job, restart
 from search.store import Record
 
 WARMUP_STEPS = 4
@@ -23,65 +23,60 @@ DECAY_SHARE = 0.25
 OPTIMISM = 1.1
 """The final run is asked for this much more than is foreseen to fit: the deadline cuts it to size,
 so that a machine faster than foreseen leaves no time unused."""
-CUT_OFF = "pruned: no time left"
-"""How the reason of a trial begins that was pruned for time only: its checkpoint is kept."""
 LEAVE_S = 3.0
 """Seconds that must be left for the export when the final recipe is scored."""
 FINAL = "final"
 """Name of the final run among the trials' folders."""
-
-
-def pick_winner(job: Job) -> None:
-    """Choose the trial that the final run goes on from.
-
-    Raises:
-        BudgetTooSmall: no trial was evaluated for lack of time.
-        WorkerFailed: no trial could be trained at all.
-    """
-    able = [r for r in job.store.records() if r.rungs and r.state is not TrialState.FAIL]
-    complete = [r for r in able if r.state is TrialState.COMPLETE]
-    kept = [r for r in able if r.reason.startswith(CUT_OFF)]
-    candidates = complete or [r for r in kept if len(r.rungs) == max(len(k.rungs) for k in kept)]
-    if not candidates:
-        reasons = [r.reason for r in job.store.records()]
-        if reasons and not any(reason.startswith(CUT_OFF) for reason in reasons):
-            raise WorkerFailed(f"no trial could be trained; the last one: {reasons[-1]}")
-        raise BudgetTooSmall(
-            "no trial could be evaluated within the budget: this machine is slower than foreseen; "
-            f"the least that would do is about {format_seconds(2 * job.budget_s)}"
-        )
-    finalists = []
-    for record in candidates:
-        rung = len(record.rungs) - 1
-        entry = job.store.entry(record, rung)
-        finalists.append(
-            Finalist(
-                trial=record.number, correct=job.store.correct(record, rung), losses=entry.losses
-            )
-        )
-    winner, reason = choose(finalists)
-    job.store.note("winner_reason", reason)
-    job.store.note("winner", winner)
-    job.say(f"final run: {reason}")
+ITEMS = ("final", "heldout")
+"""What base, default and final recipe are scored on."""
 
 
 def final_run(job: Job) -> None:
     """Train the winner on with the rest of the budget, and score base, default and final."""
     job.phase = "final"
     winner = job.store.records()[job.store.noted("winner")]
-    for items in ("final", "heldout"):
-        kept_scores(job, None, items, Kind.FINAL_EVAL, exact=True)
-    default = job.store.records()[0]
-    whole = default.state is TrialState.COMPLETE or default.reason.startswith(CUT_OFF)
-    if default.rungs and whole:
-        for items in ("final", "heldout"):
-            kept_scores(job, "0", items, Kind.FINAL_EVAL, exact=True)
+    score_references(job)
+    score_heldout(job)
     if job.store.noted("final_trained") is None:
         with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="final run"):
             trained = train_final(job, winner)
         job.store.note("final_trained", final_facts(trained))
-    for items in ("final", "heldout"):
-        kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
+    try:
+        score_final(job)
+    except Diverged as error:
+        with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="given up"):
+            trained = give_up(job, winner, error)
+        job.store.note("final_trained", final_facts(trained))
+        score_final(job)
+
+
+def score_references(job: Job) -> None:
+    """Score the base model and the default recipe on final and held-out items.
+
+    A machine that has become slow scores fewer items, so that at least half of the final run's time
+    is left.
+    """
+    names: list[str | None] = [None]
+    default = job.store.records()[0]
+    if default.rungs and (default.state is TrialState.COMPLETE or default.cut_off):
+        names.append("0")
+    leave_s = job.planned().after_training_s + job.planned().final_train_s / 2
+    for name in names:
+        for items in ITEMS:
+            scores_or_none(job, name, items, Kind.FINAL_EVAL, exact=True, leave_s=leave_s)
+
+
+def score_final(job: Job) -> None:
+    """Score the final recipe, on fewer items where the machine has become slow."""
+    for items in ITEMS:
+        try:
+            kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
+        except (OutOfMemory, Diverged):
+            raise
+        except WorkerFailed as error:
+            job.say(f"final run: scored again after a failure: {error}")
+            restart(job)
+            kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
 
 
 def train_final(job: Job, winner: Record) -> Trained:
@@ -100,13 +95,21 @@ def train_final(job: Job, winner: Record) -> Trained:
             restart(job)
             return go_on(job, winner)
     except (OutOfMemory, Diverged) as error:
-        job.say(f"final run: given up ({error}); the chosen trial is exported as it is")
-        job.objective.discard(FINAL)
-        job.objective.fork(str(winner.number), FINAL)
-        schedule = Schedule(warmup_steps=WARMUP_STEPS)
-        return job.objective.train(
-            FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
-        )
+        return give_up(job, winner, error)
+
+
+def give_up(job: Job, winner: Record, error: WorkerFailed) -> Trained:
+    """Let the winner's own checkpoint be the final recipe."""
+    job.say(f"final run: given up ({error}); the chosen trial is exported as it is")
+    job.store.note("final_trained", None)
+    for items in ITEMS:  # what was scored of it is no longer there
+        job.store.note(f"seconds_{FINAL}-{items}", None)
+    job.objective.discard(FINAL)
+    job.objective.fork(str(winner.number), FINAL)
+    schedule = Schedule(warmup_steps=WARMUP_STEPS)
+    return job.objective.train(
+        FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
+    )
 
 
 def final_schedule(winner: Record, tokens: float) -> Schedule:
@@ -125,8 +128,8 @@ def go_on(job: Job, winner: Record) -> Trained:
     The schedule is decided once per job; the deadline cuts it to size, also after a restart.
     """
     job.objective.fork(str(winner.number), FINAL)
-    evaluation = sum(job.forecast.evaluation_s[items] for items in ("final", "heldout"))
-    plan = job.plan or Plan.from_dict(job.store.noted("plan"))
+    evaluation = sum(job.forecast.evaluation_s[items] for items in ITEMS)
+    plan = job.planned()
     seconds = job.left() - KNOWN * evaluation - plan.export_s - plan.margin_s
     noted = job.store.noted("final_schedule")
     if noted:

@@ -154,7 +154,7 @@ class RunFolder:
         """Keep every item's outcome: `scores/NAME.json`."""
         plain = {
             task: {
-                "correct": [int(c) for c in s.correct],
+                "correct": [int(c) if c == int(c) else round(c, 5) for c in s.correct],
                 "losses": [round(x, 5) for x in s.losses],
             }
             for task, s in scores.items()
@@ -166,10 +166,10 @@ class RunFolder:
         if not self.has(f"scores/{name}.json"):
             return None
         return {
-            task: TaskScore(correct=[bool(c) for c in s["correct"]], losses=s["losses"])
+            task: TaskScore(correct=[float(c) for c in s["correct"]], losses=s["losses"])
             for task, s in self.read(f"scores/{name}.json").items()
         }
 
     def items(self, name: str) -> list[dict[str, Any]]:
-        """Evaluation items: search, final or heldout."""
+        """Evaluation items: search, finalists, final or heldout."""
         return list(iterate_jsonl(self.path / "data" / "items" / f"{name}.jsonl"))

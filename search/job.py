@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -155,10 +156,10 @@ def prepare_data(study: Study, folder: RunFolder, seed: int, view: View) -> None
     if folder.has("data.json"):
         return
     try:
-        lines, hashes = data.prepare(study, folder.path, seed)
+        prepared = data.prepare(study, folder.path, seed)
     except BadInput:
         folder.undo()
         raise
-    folder.write("data.json", {"lines": lines, "sha256": hashes})
-    for line in lines:
+    folder.write("data.json", asdict(prepared))
+    for line in prepared.lines:
         view.line(line)

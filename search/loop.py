@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
-from optuna.trial import TrialState
-
 from objectives.objective import Schedule, Trained
 from search.actions import Action, Complete, Judge, New, Segment, next_action
 from search.budget import Kind, format_seconds
 from search.errors import Diverged, OutOfMemory, WorkerFailed
-from search.final import CUT_OFF, WARMUP_STEPS, final_run, pick_winner
+from search.final import WARMUP_STEPS, final_run
+from search.finalists import pick_winner
 from search.forecast import KNOWN
+from search.load import load, score_base
 from search.planner import Plan, costs_of, make_plan
 from search.proposals import propose
 from search.pruning import judge
-from search.state import Job, kept_scores, restart
-from search.store import Record, macro
+from search.report.text import rank_words
+from search.scoring import check_finite
+from search.smoke import smoke
+from search.state import Job, restart, tell_pruned
+from search.store import CUT_OFF
+from search.summary import rank_correlation
 from spaces import Recipe
-from studies import Study
 
 PROBE_STEPS = 3
 """Steps of the default recipe that tell how fast this machine trains; they count as its own."""
@@ -31,50 +31,18 @@ def run_job(job: Job) -> None:
     """Run a job to its end: load, search, final run; the folder then holds all scores.
 
     Raises:
+        BadInput: every answer of the base model to a task is malformed.
         BudgetTooSmall: loading showed that the budget cannot hold the job.
         Interrupted: the user stopped it; the folder can be resumed.
         WorkerFailed: the training process failed again and again.
     """
     load(job)
+    smoke(job)
+    score_base(job)
     if job.store.noted("winner") is None:
         search(job)
         pick_winner(job)
     final_run(job)
-
-
-def load(job: Job) -> None:
-    """Load the base model, narrow the space to what the device can do, and score the base."""
-    with job.ledger.span(Kind.LOAD):
-        job.loaded = job.objective.load(lambda p: job.listen("load", p))
-    for reason in job.loaded.reasons:
-        job.say(reason)
-    removed = job.loaded.removed
-    for kind, reason in removed.items():
-        if kind in job.study.space.quantization:
-            job.say(f"{kind} is left out of the space: {reason}")
-    job.study = job.study.on_device(removed)
-    if not job.loaded.packing and True in job.study.space.packing:
-        job.study = without_packing(job.study)
-    job.store.note("device", job.loaded.device)
-    job.store.note("base", job.loaded.base)
-    job.store.note("versions", job.loaded.versions)
-    job.store.note("parameters", job.loaded.parameters)
-    tidy(job)
-    for record in job.store.records():
-        relearn(job, record)
-    job.phase = "search"
-    scores = kept_scores(job, None, "search", Kind.SEARCH_EVAL, exact=False)
-    accuracy, _ = macro(scores)
-    job.say(f"the base model answers {accuracy:.1%} of the search items")
-
-
-def without_packing(study: Study) -> Study:
-    """The study on a device or model that cannot isolate packed samples."""
-    return replace(
-        study,
-        space=replace(study.space, packing=(False,)),
-        experts=tuple(replace(e, recipe=replace(e.recipe, packing=False)) for e in study.experts),
-    )
 
 
 def search(job: Job) -> None:
@@ -83,7 +51,6 @@ def search(job: Job) -> None:
     if noted:
         job.plan = Plan.from_dict(noted)
     else:
-        estimate_final_evaluation(job)
         probe(job)
         costs = costs_of(job.forecast, job.study, 0.0)
         job.plan = make_plan(job.study, job.budget_s, job.ledger.now(), costs)
@@ -95,44 +62,12 @@ def search(job: Job) -> None:
         job.view.refresh(job)
 
 
-def tidy(job: Job) -> None:
-    """After a restart: prune what this device cannot train, delete what a kill left behind."""
-    space = job.study.space
-    for record in job.store.records():
-        if record.finished:
-            if record.state is TrialState.PRUNED and not record.reason.startswith(CUT_OFF):
-                job.objective.discard(str(record.number))
-        elif record.recipe.quantization not in space.quantization:
-            tell_pruned(job, record.number, "pruned: this device cannot do its quantization")
-        elif record.recipe.packing not in space.packing:
-            tell_pruned(job, record.number, "pruned: this device cannot isolate packed samples")
-
-
-def relearn(job: Job, record: Record) -> None:
-    """Take costs in from an earlier process of the job."""
-    if record.curve:
-        job.forecast.learn(record.recipe, record.curve[-1][0], record.train_s)
-
-
 def learn(job: Job, recipe: Recipe, trained: Trained) -> None:
     """Take in the typical step of a segment: its first step includes warming up."""
     if trained.step_s:
         job.forecast.learn(recipe, recipe.tokens_per_step, trained.step_s)
     elif trained.tokens:  # all of its steps were taken before a restart
         job.forecast.learn(recipe, trained.tokens, trained.total_s)
-
-
-def estimate_final_evaluation(job: Job) -> None:
-    """Foresee the final evaluations from the base's on the search items, by number of items.
-
-    They run in the base's stored precision, which a CPU with bfloat16 units does more slowly
-    (measured: 1.5 times).
-    """
-    seconds = job.forecast.evaluation_s["search"]
-    count = len(job.folder.items("search"))
-    for items in ("final", "heldout"):
-        known = len(job.folder.items(items))
-        job.forecast.learn_evaluation(items, 1.6 * seconds * known / count)
 
 
 def probe(job: Job) -> None:
@@ -198,8 +133,20 @@ def carry_out(job: Job, action: Action) -> None:
             f"trial {action.trial}: complete, accuracy {top.accuracy:.3f} ± {top.stderr:.3f} "
             f"for {top.gpu_hours:.4f} gpu_hours"
         )
+        tell_ranks(job)
     else:
         tell_pruned(job, action.trial, f"pruned: no time left to train it up to rung {action.rung}")
+
+
+def tell_ranks(job: Job) -> None:
+    """Say, and keep with the study, how well each rung has foretold the order at the top so far."""
+    found = rank_correlation(job.store.records(), len(job.planned().rungs))
+    if found != job.store.noted("rank_correlation"):
+        job.store.note(
+            "rank_correlation", found
+        )  # for the dashboard; summary.json comes at the end
+        if line := rank_words(found):
+            job.say(line)
 
 
 def start_trial(job: Job, bracket: int) -> None:
@@ -213,14 +160,6 @@ def start_trial(job: Job, bracket: int) -> None:
         bracket=bracket,
     )
     job.say(f"trial {record.number}: {record.recipe.short()} ({record.origin})")
-
-
-def tell_pruned(job: Job, number: int, reason: str, *, infeasible: bool = False) -> None:
-    """Prune a trial and delete its checkpoint."""
-    job.store.prune(number, reason, infeasible=infeasible)
-    if not reason.startswith(CUT_OFF):  # those may still be the best there is
-        job.objective.discard(str(number))
-    job.say(f"trial {number}: {reason}")
 
 
 def steps_at(recipe: Recipe, tokens: int) -> int:
@@ -253,8 +192,7 @@ def segment(job: Job, action: Segment) -> None:
                 name, "search", lambda p: job.listen(name, p), exact=False
             )
             eval_s = job.ledger.now() - began
-        if not all(math.isfinite(x) for score in scores.values() for x in score.losses):
-            raise Diverged("an item's loss is not a number")
+        check_finite(scores)
     except WorkerFailed as error:  # and its kinds: out of memory, diverged
         gone_wrong(job, action.trial, error)
         return
@@ -266,6 +204,8 @@ def segment(job: Job, action: Segment) -> None:
         f"loss {found.loss:.3f}, accuracy {found.accuracy:.3f} ± {found.stderr:.3f}, "
         f"{format_seconds(found.train_s)} training + {format_seconds(found.eval_s)} evaluation"
     )
+    if action.rung == len(plan.rungs) - 1:
+        tell_ranks(job)
 
 
 def worker_failed(job: Job, number: int, error: WorkerFailed) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from search.budget import format_seconds
 from search.errors import BudgetTooSmall
 from search.forecast import KNOWN, CostForecast
-from search.pruning import quota
+from search.pruning import FINALISTS, quota
 from studies import Study
 
 MARGIN_SHARE = 0.01
@@ -23,6 +23,11 @@ MARGIN_S = 4.0
 MOST_MARGIN_S = 120.0
 EXPORT_S = 6.0
 """Seconds for writing recipe and report."""
+SCORED = 3
+"""Base, default and final recipe: what is scored on the final and the held-out items."""
+RESCORED = FINALISTS + 1
+"""Trials that time is reserved for to score again on fresh items, the control among them, and on
+held-out items, where the control is scored as the default recipe anyway."""
 FULL_BRACKET = 6
 """Fewest trials of which successive halving prunes two."""
 SMALLEST_BRACKET = 4
@@ -46,6 +51,10 @@ class Costs:
     """One evaluation on the search items."""
     final_eval_s: float
     """One evaluation on the final and the held-out items."""
+    finalist_eval_s: float = 0.0
+    """One evaluation on the finalists' items."""
+    heldout_eval_s: float = 0.0
+    """One evaluation on the held-out items."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,11 +76,30 @@ class Plan:
     bracket: int
     """Trials that start together."""
     reason: str
+    finalists_s: float = 0.0
+    """Scoring the finalists again on fresh items, before one is chosen."""
+    heldout_s: float = 0.0
+    """Scoring the finalists on held-out items, after one was chosen."""
 
     @property
     def reserve_s(self) -> float:
         """What the search must leave."""
+        return self.finalists_s + self.heldout_s + self.after_finalists_s
+
+    @property
+    def after_finalists_s(self) -> float:
+        """What must be left once a finalist is chosen; held-out scores of trials may go without."""
         return self.final_train_s + self.final_eval_s + self.export_s + self.margin_s
+
+    @property
+    def after_heldout_s(self) -> float:
+        """What must be left once base, default and the finalists are scored."""
+        return self.final_train_s + self.after_training_s
+
+    @property
+    def after_training_s(self) -> float:
+        """What must be left once the final run is trained."""
+        return self.final_eval_s / SCORED + self.export_s + self.margin_s
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
@@ -87,6 +115,8 @@ class Plan:
         parts = {
             "load": self.load_s,
             "search": self.search_s,
+            "finalists": self.finalists_s,
+            "held-out check": self.heldout_s,
             "final run": self.final_train_s,
             "final evaluation": self.final_eval_s,
             "export": self.export_s,
@@ -152,8 +182,10 @@ def least_budget(study: Study, spent_s: float, costs: Costs) -> float:
 def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan | None:
     margin = min(MARGIN_S + MARGIN_SHARE * budget_s, MOST_MARGIN_S)
     load = spent_s + costs.load_s
-    final_eval = 3 * costs.final_eval_s
-    free = budget_s - load - margin - EXPORT_S - final_eval
+    final_eval = SCORED * costs.final_eval_s
+    finalists = RESCORED * costs.finalist_eval_s
+    heldout = (RESCORED - 1) * costs.heldout_eval_s
+    free = budget_s - load - margin - EXPORT_S - final_eval - finalists - heldout
     final_train = study.final_share * free
     search = free - final_train
     if final_train < LADDER[0] * study.first_rung_tokens * costs.token_s:
@@ -170,6 +202,8 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
         final_eval_s=final_eval,
         export_s=EXPORT_S,
         margin_s=margin,
+        finalists_s=finalists,
+        heldout_s=heldout,
         rungs=rungs,
         bracket=bracket,
         reason=(
@@ -223,4 +257,6 @@ def costs_of(forecast: CostForecast, study: Study, load_s: float) -> Costs:
         token_s=forecast.per_token(study.experts[0].recipe)[1],
         search_eval_s=per_item,
         final_eval_s=KNOWN * final,
+        finalist_eval_s=KNOWN * forecast.evaluation_s.get("finalists", 0.0),
+        heldout_eval_s=KNOWN * forecast.evaluation_s.get("heldout", 0.0),
     )

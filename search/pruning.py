@@ -18,6 +18,11 @@ SAME_COST = 0.15
 """Costs within 15 % count as equal: that is how far timings of one recipe spread."""
 Z = 1.64
 """Paired z-score above which a difference in loss counts (one-sided 5 %)."""
+FRONT = (
+    f"no trial beats it: none has a clearly lower loss (z {Z} or more) in no more time, "
+    "or a lower loss in clearly less time"
+)
+"""What it means to be on the front; see `dominates`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +40,10 @@ class Entry:
         """Mean loss."""
         return statistics.fmean(self.losses)
 
+    def told(self) -> str:
+        """Its mean loss with the standard error and the number of items."""
+        return f"loss {self.loss:.3f} ± {stderr(self.losses):.3f} on {len(self.losses)} items"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
@@ -45,8 +54,18 @@ class Verdict:
     reason: str
 
 
-def paired_z(a: Sequence[float], b: Sequence[float]) -> float:
-    """z-score of mean(b - a) over paired items; positive when `a` is lower (better).
+def stderr(values: Sequence[float]) -> float:
+    """Standard error of the mean; 0 for a single value, which says nothing of its spread."""
+    if len(values) < 2:
+        return 0.0
+    mean = statistics.fmean(values)
+    # not statistics.stdev: its exact fractions are thirty times slower
+    squares = math.fsum((value - mean) ** 2 for value in values)
+    return math.sqrt(squares / (len(values) - 1) / len(values))
+
+
+def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
+    """(mean of b - a over paired items, its standard error).
 
     Raises:
         ValueError: the sequences differ in length or are empty.
@@ -54,12 +73,16 @@ def paired_z(a: Sequence[float], b: Sequence[float]) -> float:
     differences = [y - x for x, y in zip(a, b, strict=True)]
     if not differences:
         raise ValueError("a paired test needs at least one item")
-    mean = statistics.fmean(differences)
-    if len(differences) < 2:
-        return math.copysign(math.inf, mean) if mean else 0.0
-    # not statistics.stdev: its exact fractions are thirty times slower
-    squares = math.fsum((difference - mean) ** 2 for difference in differences)
-    spread = math.sqrt(squares / (len(differences) - 1) / len(differences))
+    return statistics.fmean(differences), stderr(differences)
+
+
+def paired_z(a: Sequence[float], b: Sequence[float]) -> float:
+    """z-score of mean(b - a) over paired items; positive when `a` is lower (better).
+
+    Raises:
+        ValueError: the sequences differ in length or are empty.
+    """
+    mean, spread = paired(a, b)
     if spread == 0:
         return math.copysign(math.inf, mean) if mean else 0.0
     return mean / spread
@@ -102,41 +125,43 @@ def judge(entries: Sequence[Entry], eta: int) -> list[Verdict]:
         on, and so does the control.
     """
     goes_on = quota(len(entries), eta)
+    lowest = min(entries, key=lambda e: (e.loss, e.trial), default=None)
     verdicts: list[Verdict] = []
     for rank, front in enumerate(fronts(entries)):
         for entry in sorted(front, key=lambda e: (e.loss, e.trial)):
             place = len(verdicts) + 1
-            text = f"loss {entry.loss:.3f}, place {place} of {len(entries)}"
+            text = f"{entry.told()}, place {place} of {len(entries)}"
+            if lowest is not None and entry is not lowest:
+                text += f"; {_gap(entry, lowest)} above the lowest, trial {lowest.trial}'s"
+            promoted = rank == 0 or place <= goes_on or entry.control
             if rank == 0:
-                verdict = Verdict(
-                    trial=entry.trial, promoted=True, reason=f"promoted: no trial beats it ({text})"
-                )
+                reason = f"promoted: {FRONT} ({text})"
             elif place <= goes_on:
-                verdict = Verdict(
-                    trial=entry.trial, promoted=True, reason=f"promoted: a finalist ({text})"
-                )
+                reason = f"promoted: among the best {goes_on} ({text})"
             elif entry.control:
-                verdict = Verdict(
-                    trial=entry.trial, promoted=True, reason=f"kept as the control ({text})"
-                )
+                reason = f"kept as the control ({text})"
             else:
-                verdict = Verdict(
-                    trial=entry.trial,
-                    promoted=False,
-                    reason=f"pruned: {_why(entry, entries, eta, text)}",
-                )
-            verdicts.append(verdict)
+                reason = f"pruned: {_why(entry, entries, goes_on, text)}"
+            verdicts.append(Verdict(trial=entry.trial, promoted=promoted, reason=reason))
     return verdicts
 
 
-def _why(entry: Entry, entries: Sequence[Entry], eta: int, text: str) -> str:
+def _why(entry: Entry, entries: Sequence[Entry], goes_on: int, text: str) -> str:
     better = [other for other in entries if dominates(other, entry)]
     if not better:
-        return f"outside the {quota(len(entries), eta)} finalists ({text})"
+        return f"outside the best {goes_on} ({text})"
     best = min(better, key=lambda e: e.loss)
-    gap = entry.loss - best.loss
     z = paired_z(best.losses, entry.losses)
-    return f"beaten by trial {best.trial} by {gap:.3f} nats on the same items, z {z:.1f} ({text})"
+    cheaper = "" if z >= Z else " in clearly less time"
+    return (
+        f"beaten by trial {best.trial}{cheaper} by {_gap(entry, best)} nats on the same items, "
+        f"z {z:.1f} ({text.partition(';')[0]})"
+    )
+
+
+def _gap(entry: Entry, best: Entry) -> str:
+    mean, spread = paired(best.losses, entry.losses)
+    return f"{mean:.3f} ± {spread:.3f}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,12 +169,12 @@ class Finalist:
     """A candidate for the final run."""
 
     trial: int
-    correct: tuple[bool, ...]
+    correct: tuple[float, ...]
     losses: tuple[float, ...]
 
     @property
     def accuracy(self) -> float:
-        """Share of items answered exactly."""
+        """Mean outcome."""
         return sum(self.correct) / len(self.correct)
 
     @property
@@ -158,31 +183,53 @@ class Finalist:
         return statistics.fmean(self.losses)
 
 
-def choose(finalists: Sequence[Finalist]) -> tuple[int, str]:
+def choose(finalists: Sequence[Finalist], items: str) -> tuple[int, str]:
     """The trial for the final run, and why.
 
     Among those whose accuracy the paired test cannot tell from the best one's, the lowest loss:
     it is the steadier signal.
+
+    Args:
+        finalists: scored on the same items.
+        items: what these are called, such as `fresh items`.
 
     Raises:
         ValueError: there is no finalist.
     """
     if not finalists:
         raise ValueError("no trial to choose from")
-    top = max(finalists, key=lambda f: (f.accuracy, -f.loss, -f.trial))
-    near = [
-        f
-        for f in finalists
-        if paired_z([-float(c) for c in top.correct], [-float(c) for c in f.correct]) < Z
-    ]
+    top, *others = sorted(finalists, key=lambda f: (-f.accuracy, f.loss, f.trial))
+    near = [f for f in finalists if paired_z(_wrong(top), _wrong(f)) < Z]
     chosen = min(near, key=lambda f: (f.loss, f.trial))
-    text = f"trial {chosen.trial}: accuracy {chosen.accuracy:.3f}, loss {chosen.loss:.3f}"
-    if len(near) == 1:
-        return chosen.trial, f"{text}, clearly the most accurate of {len(finalists)} finalists"
-    return chosen.trial, (
-        f"{text}, the lowest loss among {len(near)} finalists whose accuracy "
-        f"{len(chosen.correct)} items cannot tell apart"
+    text = (
+        f"trial {chosen.trial}: accuracy {chosen.accuracy:.3f}, loss {chosen.loss:.3f} "
+        f"on {len(chosen.correct)} {items}"
     )
+    if not others:
+        return chosen.trial, f"{text}, the only finalist"
+    if len(near) == 1:
+        gap = f"{_ahead(top, others[0])} against the next, trial {others[0].trial}"
+        return chosen.trial, f"{text}, clearly the most accurate of {len(finalists)} ({gap})"
+    apart = (
+        f"the lowest loss among {len(near)} finalists whose accuracy the paired test cannot tell "
+        "apart"
+    )
+    if chosen is top:
+        return chosen.trial, (
+            f"{text}, {apart}, and the most accurate "
+            f"({_ahead(top, others[0])} against the next, trial {others[0].trial})"
+        )
+    gap = f"difference to the most accurate, trial {top.trial}: {_ahead(chosen, top)}"
+    return chosen.trial, f"{text}, {apart} ({gap})"
+
+
+def _wrong(finalist: Finalist) -> list[float]:
+    return [1 - outcome for outcome in finalist.correct]
+
+
+def _ahead(a: Finalist, b: Finalist) -> str:
+    mean, spread = paired(b.correct, a.correct)
+    return f"{mean:+.3f} ± {spread:.3f}"
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import search
@@ -10,6 +11,7 @@ from objectives.data import hash_file
 from objectives.rows import write_jsonl
 from search.final import FINAL
 from search.folder import RunFolder
+from search.report.facts import EXACT
 from search.store import Record
 from search.summary import common_scores, summarise
 
@@ -82,7 +84,7 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
         "seed": job.seed,
         "data": hashes,
         "score": {key: final[key] for key in ("accuracy", "stderr", "items", "per_task", "heldout")}
-        | {"metric": "exact match of the whole answer, greedy", "precision": "stored"},
+        | {"metric": metrics(job.folder, final["per_task"]), "precision": "stored"},
         "gpu_hours": final["gpu_hours"],
         "search_gpu_hours": round(
             (summary["spent_s"]["search_train"] + summary["spent_s"]["search_eval"]) / 3600, 6
@@ -92,10 +94,21 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def metrics(folder: RunFolder, tasks: Iterable[str]) -> str | dict[str, str]:
+    """What the score means: one metric's name for all tasks, or each task's own."""
+    known: Mapping[str, str] = folder.read("data.json").get("metrics", {})
+    found = {task: known.get(task, EXACT) for task in tasks}
+    if set(found.values()) <= {EXACT}:
+        return "exact match of the whole answer, greedy"
+    return next(iter(found.values())) if len(set(found.values())) == 1 else found
+
+
 def model_card(facts: dict[str, Any]) -> str:
     """README.md of the adapter: what it is, how well it does, how to load it."""
     recipe, score, base = facts["recipe"], facts["score"], facts["base"]
     tasks = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["per_task"].items())
+    metric = score["metric"]
+    named = metric if isinstance(metric, str) else "mean over tasks of each one's own metric"
     held = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["heldout"].items())
     return f"""---
 base_model: {base["id"]}
@@ -110,15 +123,15 @@ Recipe: rank {recipe["rank"]}, alpha {recipe["alpha"]}, {recipe["targets"]}, lea
 {recipe["learning_rate"]:.2e}, {recipe["tokens_per_step"]} tokens per step,
 {facts["training"]["steps"]} steps, {facts["training"]["tokens"]} tokens.
 
-Exact match on {score["items"]} items that no decision of the search saw:
+Accuracy ({named}) on {score["items"]} items that no decision of the search saw:
 **{score["accuracy"]:.3f} ± {score["stderr"]:.3f}** (standard error).
 
-| task | exact match |
+| task | accuracy |
 |---|---|
 {tasks}
 Held-out tasks, which the search never optimised:
 
-| task | exact match |
+| task | accuracy |
 |---|---|
 {held}
 Cost: {facts["gpu_hours"]:.4f} device-hours for this adapter and

@@ -1,17 +1,16 @@
-"""What one process of a job works with, and the scores it keeps."""
+"""What one process of a job works with."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from objectives.objective import Loaded, Objective, Progress, Scores, TaskScore
+from objectives.objective import Loaded, Objective, Progress
 from search.budget import Kind, Ledger
 from search.folder import RunFolder
 from search.forecast import CostForecast
 from search.planner import Plan
-from search.store import Store
+from search.store import CUT_OFF, Store
 from studies import Study
 
 
@@ -64,6 +63,12 @@ class Job:
         self.ledger.tick()
         self.view.refresh(self)
 
+    def planned(self) -> Plan:
+        """The split of the budget, which `search.loop.search` made in this process or another."""
+        if self.plan is None:
+            self.plan = Plan.from_dict(self.store.noted("plan"))
+        return self.plan
+
     def say(self, line: str) -> None:
         """Tell the user a decision."""
         self.view.line(line)
@@ -76,80 +81,9 @@ def restart(job: Job) -> None:
         job.loaded = job.objective.load(lambda p: job.listen("load", p))
 
 
-PART = 16
-"""Items per task that are scored at a time after the final run: between parts, the deadline is
-looked at."""
-SLOWER = 1.3
-"""A part is started only if it fits when it takes this much longer than the last one."""
-
-
-def kept_scores(
-    job: Job,
-    trial: str | None,
-    items: str,
-    kind: Kind,
-    *,
-    exact: bool,
-    leave_s: float | None = None,
-) -> Scores:
-    """Scores of a trial (None: the base model), computed once per job and kept in the folder.
-
-    Args:
-        job: the job.
-        trial: its name.
-        items: search, final or heldout.
-        kind: what the time is charged to.
-        exact: see `Objective.evaluate`.
-        leave_s: seconds of the budget that must be left afterwards: a machine that has become slow
-            scores fewer items, the first ones of each task. At least a part of `final` is scored.
-    """
-    name = trial or "base"
-    file = f"{name}-{items}"
-    timed = job.store.noted(f"seconds_{file}")
-    known = job.folder.read_scores(file)
-    if known is None or timed is None:
-        number = int(name) if name.isdigit() else None
-        with job.ledger.span(kind, trial=number, note=f"{name} on {items}"):
-            began = job.ledger.now()
-            if leave_s is None:
-                known = job.objective.evaluate(
-                    trial, items, lambda p: job.listen(name, p), exact=exact
-                )
-            else:
-                known = scores_in_parts(job, trial, items, leave_s, exact=exact)
-            timed = job.ledger.now() - began
-        job.folder.write_scores(file, known)
-        job.store.note(f"seconds_{file}", round(timed, 3))
-    if leave_s is None:
-        job.forecast.learn_evaluation(items, timed)
-    return known
-
-
-def scores_in_parts(
-    job: Job, trial: str | None, items: str, leave_s: float, *, exact: bool
-) -> Scores:
-    """Score part after part while there is time."""
-    name = trial or "base"
-    most = max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
-    expected = job.forecast.evaluation_s.get(items, 0.0) * PART / max(1, most)
-    found: Scores = {}
-    for first in range(0, most, PART):
-        must = items == "final" and first == 0
-        if not must and job.left() - leave_s < SLOWER * expected:
-            job.say(f"only {first} items per task of {items} scored: the machine has become slow")
-            break
-        began = job.ledger.now()
-        part = job.objective.evaluate(
-            trial,
-            items,
-            lambda p: job.listen(name, p),
-            exact=exact,
-            part=(first, first + PART),
-        )
-        expected = job.ledger.now() - began
-        for task, score in part.items():
-            before = found.get(task, TaskScore(correct=[], losses=[]))
-            found[task] = TaskScore(
-                correct=before.correct + score.correct, losses=before.losses + score.losses
-            )
-    return found
+def tell_pruned(job: Job, number: int, reason: str, *, infeasible: bool = False) -> None:
+    """Prune a trial and delete its checkpoint."""
+    job.store.prune(number, reason, infeasible=infeasible)
+    if not reason.startswith(CUT_OFF):  # those may still be the best there is
+        job.objective.discard(str(number))
+    job.say(f"trial {number}: {reason}")

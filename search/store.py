@@ -23,6 +23,8 @@ from spaces import Recipe
 
 METRICS = ["accuracy", "gpu_hours"]
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+CUT_OFF = "pruned: no time left"
+"""How the reason of a trial begins that was pruned for time only: its checkpoint is kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +79,18 @@ class Record:
         """Whether Optuna was told its end."""
         return self.state in FINISHED
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether it was pruned for time only."""
+        return self.reason.startswith(CUT_OFF)
+
 
 def macro(scores: Scores) -> tuple[float, float]:
     """(mean accuracy over tasks, its standard error): tasks count the same, items are binomial.
 
     The variance is that of Jeffreys' estimate (half an item added on either side), so that no item
-    right out of many does not read as certainty.
+    right out of many does not read as certainty. For a graded metric it is an upper bound: outcomes
+    in [0, 1] with mean p vary by no more than p (1 - p).
     """
     accuracies = [score.accuracy for score in scores.values()]
     variance = 0.0
@@ -226,7 +234,7 @@ class Store:
             control=record.control,
         )
 
-    def correct(self, record: Record, rung: int) -> tuple[bool, ...]:
+    def correct(self, record: Record, rung: int) -> tuple[float, ...]:
         """Outcomes per item, in the order of `entry`'s losses."""
         scores = self._rung_scores(record, rung)
         return tuple(c for task in sorted(scores) for c in scores[task].correct)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.trial import TrialState
@@ -18,10 +18,13 @@ from search.store import Record, Store, macro
 def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
     """All keys of summary.json; parts that a run has not reached yet are None or empty.
 
-    `default`, `final` and `base` are measured on items that no pruning decision saw.
+    `default`, `final` and `base` are measured on items that no pruning decision saw. `finalists`
+    has a row per trial that could be chosen: its score by early evaluation, on the fresh items it
+    was chosen by, and on held-out items. `heldout_correlation` compares the first and the last.
     """
     job = folder.read("job.json")
     records = store.records()
+    finalists = finalist_rows(folder, store)
     spans = read_ledger(folder.ledger)
     spent = {str(kind): 0.0 for kind in Kind}
     for span in spans:
@@ -49,6 +52,10 @@ def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
         "final": _final(folder, store, records, spent),
         "forecast_final": store.noted("forecast_final"),
         "rank_correlation": rank_correlation(records, rungs),
+        "finalists": finalists,
+        "heldout_tasks": heldout_tasks(folder),
+        "heldout_correlation": heldout_correlation(finalists),
+        "smoke": store.noted("smoke"),
         "tokens_per_s": round(trained / train_s, 1) if train_s else None,
         "peak_memory_gib": max(
             [(facts or {}).get("peak_memory_gib", 0.0)]
@@ -81,17 +88,93 @@ def pareto_points(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def rank_correlation(records: Sequence[Record], rungs: int) -> dict[str, dict[str, Any]]:
-    """Spearman correlation of the loss at each rung with that at the top rung.
+    """Spearman correlation of each rung with the top rung: by loss, and by accuracy.
 
     Over the trials that reached the top: those that were pruned cannot be counted, so the figure
     says how well a rung ranks the good ones. None below three trials.
+
+    Returns:
+        By rung: `spearman` (of the loss, which prunes), `accuracy_spearman` and `n`.
     """
     top = [r for r in records if rungs and len(r.rungs) == rungs]
-    found: dict[str, dict[str, Any]] = {}
-    for rung in range(rungs - 1):
-        rho = spearman([r.rungs[rung].loss for r in top], [r.rungs[-1].loss for r in top])
-        found[str(rung)] = {"spearman": None if rho is None else round(rho, 3), "n": len(top)}
-    return found
+    return {
+        str(rung): {
+            "spearman": _spearman([(r.rungs[rung].loss, r.rungs[-1].loss) for r in top]),
+            "accuracy_spearman": _spearman(
+                [(r.rungs[rung].accuracy, r.rungs[-1].accuracy) for r in top]
+            ),
+            "n": len(top),
+        }
+        for rung in range(rungs - 1)
+    }
+
+
+def finalist_rows(folder: RunFolder, store: Store) -> list[dict[str, Any]]:
+    """For each trial that could be chosen: its scores by early evaluation, on fresh and held-out
+    items; None where it has none. Empty before the choice.
+    """
+    numbers: list[int] = store.noted("finalists") or []
+    scored: dict[str, dict[str, Scores]] = {}
+    for items in ("finalists", "heldout"):
+        known = {str(number): folder.read_scores(f"{number}-{items}") for number in numbers}
+        scored[items] = cut_to_common({name: scores for name, scores in known.items() if scores})
+    rows = []
+    for number in numbers:
+        top = store.records()[number].rungs[-1]
+        search = {"accuracy": top.accuracy, "stderr": top.stderr, "loss": top.loss}
+        rows.append(
+            {
+                "trial": number,
+                "search": {key: round(x, 5) for key, x in search.items()},
+                "fresh": _with_loss(scored["finalists"].get(str(number))),
+                "heldout": _with_loss(scored["heldout"].get(str(number))),
+            }
+        )
+    return rows
+
+
+def heldout_tasks(folder: RunFolder) -> list[str] | None:
+    """Names of the held-out tasks; None if the data were not prepared yet."""
+    if not folder.has("data/items/heldout.jsonl"):
+        return None
+    return sorted({str(item["task"]) for item in folder.items("heldout")})
+
+
+def heldout_correlation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Spearman correlation of the search score with the held-out score over trials.
+
+    The search score is the last early evaluation, the held-out score the mean over held-out tasks.
+
+    Args:
+        rows: as `finalist_rows` gives them; those without a held-out score are left out.
+
+    Returns:
+        `spearman` (of accuracy) and `loss_spearman`, None where they cannot be told, and `n`.
+    """
+    both = [(row["search"], row["heldout"]) for row in rows if row["heldout"]]
+    return {
+        "spearman": _spearman([(a["accuracy"], b["accuracy"]) for a, b in both]),
+        "loss_spearman": _spearman([(a["loss"], b["loss"]) for a, b in both]),
+        "n": len(both),
+    }
+
+
+def _with_loss(scores: Scores | None) -> dict[str, Any] | None:
+    if not scores:
+        return None
+    accuracy, stderr = macro(scores)
+    return {
+        "accuracy": round(accuracy, 5),
+        "stderr": round(stderr, 5),
+        "loss": round(sum(s.loss for s in scores.values()) / len(scores), 5),
+        "items": sum(len(s.correct) for s in scores.values()),
+        "per_task": {task: round(s.accuracy, 5) for task, s in scores.items()},
+    }
+
+
+def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
+    rho = spearman([a for a, _ in pairs], [b for _, b in pairs])
+    return None if rho is None else round(rho, 3)
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
@@ -120,7 +203,11 @@ def common_scores(folder: RunFolder, items: str) -> dict[str, Scores]:
     others are cut to the same ones. Parts that were not scored are left out.
     """
     known = {name: folder.read_scores(f"{name}-{items}") for name in ("base", "0", "final")}
-    scored = {name: scores for name, scores in known.items() if scores is not None}
+    return cut_to_common({name: scores for name, scores in known.items() if scores})
+
+
+def cut_to_common(scored: Mapping[str, Scores]) -> dict[str, Scores]:
+    """Scores of several on the same items: the tasks that all have, and the first items of each."""
     first: Scores = next(iter(scored.values()), {})
     tasks = [task for task in first if all(task in scores for scores in scored.values())]
     found: dict[str, Scores] = {}
@@ -136,7 +223,7 @@ def common_scores(folder: RunFolder, items: str) -> dict[str, Scores]:
 
 def _scored(folder: RunFolder, name: str) -> dict[str, Any] | None:
     scores = common_scores(folder, "final").get(name)
-    if scores is None:
+    if not scores:
         return None
     heldout = common_scores(folder, "heldout").get(name, {})
     accuracy, stderr = macro(scores)

@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
-from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, Trained
-from objectives.wire import ERRORS, plain, to_loaded, to_scores, to_trained
+from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, Smoke, Trained
+from objectives.wire import ERRORS, plain, to_loaded, to_scores, to_smoke, to_trained
 from search.errors import Interrupted, WorkerFailed
 from spaces import Recipe
 
@@ -73,6 +73,10 @@ class ProcessObjective:
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which stops it in order
             )
         return to_loaded(self._ask("load", self._setup, listener))
+
+    def smoke(self, count: int, listener: Listener) -> dict[str, Smoke]:
+        """See `Objective.smoke`."""
+        return to_smoke(self._ask("smoke", {"count": count}, listener))
 
     def train(
         self,

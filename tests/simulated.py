@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import BaseStorage, InMemoryStorage
 
@@ -36,17 +38,19 @@ class Simulation:
         self.storage: BaseStorage = InMemoryStorage()
         self.view = Lines()
         self.objective: CurveObjective | None = None
-        self.checkpoints: CurveObjective | None = None
+        self.changes: dict[str, Any] = {}
+        """Fields of the study that are other than the demo's."""
 
-    def run(self, fail: Callable[[str, str], None] | None = None, **options: float) -> RunFolder:
+    def run(self, fail: Callable[[str, str], None] | None = None, **options: Any) -> RunFolder:
         """Start a process and let it run; checkpoints outlive it, as on a disk."""
-        objective = CurveObjective(self.clock, fail=fail, **options)  # type: ignore[arg-type]
+        objective = CurveObjective(self.clock, fail=fail, **options)
         if self.objective is not None:
             objective.state = self.objective.state
+            objective.log = self.objective.log
         self.objective = objective
         return run(
             self.request,
-            build_study(self.request),
+            replace(build_study(self.request), **self.changes),
             clock=self.clock,
             objective=lambda _study, _path: objective,
             view=self.view,

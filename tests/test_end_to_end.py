@@ -20,11 +20,10 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from objectives.base import Base, resolve
-from objectives.evaluate import score
+from objectives.evaluate import Evaluator
 from objectives.objective import Progress
 from objectives.quantize import find_device
-from objectives.rows import iterate_jsonl
-from objectives.text import item_sample
+from objectives.rows import iterate_jsonl, write_jsonl
 from search.budget import read_ledger
 from tests.tiny import write_rows
 
@@ -130,31 +129,32 @@ def test_optuna_loads_the_study_with_two_named_directions(run_dir: Path) -> None
     assert study.best_trials
 
 
-def rescore(base: Base, folder: Path, items: str) -> dict[str, float]:
+def rescore(base: Base, folder: Path, items: str, scratch: Path) -> dict[str, float]:
     """Load the adapter as anybody would, and score it per task."""
     model = AutoModelForCausalLM.from_pretrained(base.path)
     tuned = PeftModel.from_pretrained(model, folder / "recipe" / "adapter").eval()
     tokenizer = AutoTokenizer.from_pretrained(base.path)
-    samples = [
-        item_sample(item, tokenizer, n)
-        for n, item in enumerate(iterate_jsonl(folder / "recipe" / "data" / f"{items}.jsonl"))
-    ]
+    write_jsonl(
+        scratch / "items" / "x.jsonl", iterate_jsonl(folder / "recipe" / "data" / f"{items}.jsonl")
+    )
 
     def listen(_: Progress) -> None:
         """Nobody watches."""
 
-    found = score(tuned.get_base_model(), samples, find_device(), listen, exact=True)
+    plain = tuned.get_base_model()
+    evaluator = Evaluator(plain, tokenizer, scratch, find_device(), whole_head=False, share=True)
+    found = evaluator.score(plain, "x", listen, exact=True)
     return {task: round(s.accuracy, 5) for task, s in found.items()}
 
 
 def test_the_adapter_loads_with_peft_and_gives_the_recorded_scores(
-    run_dir: Path, tiny_model: Path
+    run_dir: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     """On the resolved base, task by task, on final and held-out items."""
     base = resolve(str(tiny_model))
     final = summary_of(run_dir)["final"]
-    assert rescore(base, run_dir, "final") == final["per_task"]
-    assert rescore(base, run_dir, "heldout") == final["heldout"]
+    assert rescore(base, run_dir, "final", tmp_path) == final["per_task"]
+    assert rescore(base, run_dir, "heldout", tmp_path) == final["heldout"]
 
 
 def test_nothing_exported_names_this_machine(run_dir: Path, tiny_model: Path) -> None:
@@ -352,4 +352,4 @@ def test_the_real_model_is_fine_tuned_end_to_end(embedded: Base, tmp_path: Path)
     assert len(summary["pareto"]) >= 2
     assert sum(summary["trials"].values()) >= 6
     assert summary["final"]["accuracy"] > summary["base"]["accuracy"]
-    assert rescore(embedded, out, "final") == summary["final"]["per_task"]
+    assert rescore(embedded, out, "final", tmp_path) == summary["final"]["per_task"]

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from search.budget import Kind, format_seconds
+from search.planner import Plan
 from search.report.facts import Facts
 from search.report.markup import Html, element, figure, join, paragraph, section, table
 from search.report.plots import budget_figure, learning_figure, pareto_figure, to_svg
+from search.report.text import FEW, evaluation_words
 
-FEW = 10
-"""Below this many trials, a rank correlation says little."""
 MEANING = {
     Kind.SETUP: "reading study and data",
     Kind.LOAD: "starting the training process, loading the base model",
     Kind.SEARCH_TRAIN: "training trials",
-    Kind.SEARCH_EVAL: "early evaluation of base and trials",
+    Kind.SEARCH_EVAL: "early evaluation of base and trials, finalists on fresh items",
     Kind.FINAL_TRAIN: "training the final run",
     Kind.FINAL_EVAL: "scoring on fresh and held-out items",
     Kind.EXPORT: "writing recipe and report",
@@ -139,6 +139,7 @@ def budget(facts: Facts) -> Html:
                 f"{facts.spent_s / whole:.1%}",
             ),
         ),
+        *(paragraph(f"{said[0].upper()}{said[1:]}.") for said in [evaluation_words(spent)] if said),
         paragraph(
             f"The job went {over:,.1f} s over its budget."
             if over
@@ -154,13 +155,13 @@ def plan(facts: Facts) -> str:
     split = facts.summary["plan"]
     if not split:
         return f"The budget of {whole} was not split yet: the base model was not loaded and timed."
-    names = ("final_train_s", "final_eval_s", "export_s", "margin_s")
-    reserve = sum(split[name] for name in names)
+    reserve = Plan.from_dict(split).reserve_s
     tokens = ", ".join(f"{tokens:,}" for tokens in split["rungs"])
     return (
-        f"Of the budget of {whole}, a reserve of {format_seconds(reserve)} was kept for the final "
-        f"run, its evaluation, the export and a margin ({split['reason']}). Trials start "
-        f"{split['bracket']} at a time; their rungs are at {tokens} tokens."
+        f"Of the budget of {whole}, a reserve of {format_seconds(reserve)} was kept for scoring "
+        "the finalists again, the final run, its evaluation, the export and a margin "
+        f"({split['reason']}). Trials start {split['bracket']} at a time; their rungs are at "
+        f"{tokens} tokens."
     )
 
 
@@ -175,7 +176,8 @@ def ranks(facts: Facts) -> Html:
         (
             f"rung {rung}",
             f"{tokens[int(rung)]:,}" if int(rung) < len(tokens) else "",
-            "–" if entry["spearman"] is None else f"{entry['spearman']:+.2f}",
+            _rho(entry["spearman"]),
+            _rho(entry["accuracy_spearman"]),
             entry["n"],
             element("div", verdict(entry["spearman"], entry["n"]), class_="verdict"),
         )
@@ -185,17 +187,22 @@ def ranks(facts: Facts) -> Html:
         "ranks",
         title,
         paragraph(
-            "Spearman's rank correlation of the loss at a rung with the loss at the top rung, over "
-            "the trials that reached the top. Those pruned earlier cannot be counted, so it says "
-            "how well a rung orders the good ones, not how well it finds the bad ones."
+            "Spearman's rank correlation of a rung with the top rung, over the trials that reached "
+            "the top: by loss, which prunes, and by accuracy. Those pruned earlier cannot be "
+            "counted, so it says how well a rung orders the good ones, not how well it finds the "
+            "bad ones. It was computed again whenever a trial completed."
         ),
         table(
             "Rank correlation of each rung with the top rung",
-            ("rung", "tokens", "Spearman", "n", "in words"),
+            ("rung", "tokens", "by loss", "by accuracy", "n", "by loss, in words"),
             rows,
-            words=(4,),
+            words=(5,),
         ),
     )
+
+
+def _rho(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}"
 
 
 def verdict(rho: float | None, n: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ABSOLUTE = re.compile(r"(?<![\w.~:/<])(?:~|file:/{2}|sqlite:/{3})?(?:/[\w.@][\w.@%+-]*)+/?")
 """A path from the root or the home folder inside a text: no more than its name may be told."""
+EXACT = "exact match"
+"""The metric of a task of which nothing else is known."""
 PARTS = ("base", "default", "final")
 SCORED = {"base": "base", "default": "0", "final": "final"}
 """Names of the score files by part of the summary."""
@@ -37,6 +39,11 @@ class Facts:
     """The ledger; pieces of the same work are joined."""
     data_lines: tuple[str, ...]
     """One line per source and per decision about the data."""
+    contamination: Mapping[str, Any] | None
+    """Training rows that overlap with evaluation items: `counts` by source, and the first `rows`;
+    None if none were looked for."""
+    metrics: Mapping[str, str]
+    """What accuracy means, by task; empty if it was not kept, and then it is exact match."""
     scores: Mapping[str, Scores]
     """Outcomes per item on fresh and held-out items, by part: `base`, `default`, `final`."""
     exported: bool
@@ -52,6 +59,11 @@ class Facts:
         """What `gpu_hours` are hours of: a CPU is no GPU, and is not called one."""
         device = str(self.summary.get("device") or "")
         return "device-hours" if device.upper().startswith("CPU") else "GPU-hours"
+
+    def metric(self, tasks: Iterable[str]) -> str:
+        """What accuracy over these tasks is made of: one metric's name, or that they differ."""
+        names = {self.metrics.get(task, EXACT) for task in tasks} or {EXACT}
+        return "each task's own metric" if len(names) > 1 else names.pop()
 
     @property
     def final_trial(self) -> int | None:
@@ -85,6 +97,8 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
         ),
         spans=joined(read_ledger(folder.ledger)),
         data_lines=tuple(without_paths(data.get("lines", []), hidden)),
+        contamination=without_paths(data.get("contamination"), hidden),
+        metrics=without_paths(data.get("metrics", {}), hidden),
         scores=scores,
         exported=folder.has("recipe/recipe.json"),
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from search.budget import format_seconds
-from search.report import course, trials, worth
+from search.report import course, data, finalists, trials, worth
 from search.report.facts import Facts
 from search.report.markup import Html, code, element, join, paragraph, section, table
 from search.report.style import style_sheet
+from search.report.text import well_formed
 
 CONTENTS = {
     "worth": "Worth",
     "recipe": "Recipe",
+    "finalists": "Held out",
     "pareto": "Pareto front",
     "curves": "Curves",
     "budget": "Budget",
@@ -34,12 +36,13 @@ def page(facts: Facts) -> str:
         header(facts),
         worth.worth(facts),
         worth.recipe(facts),
+        finalists.finalists(facts),
         course.pareto(facts),
         course.curves(facts),
         course.budget(facts),
         course.ranks(facts),
         trials.trials(facts),
-        trials.data(facts),
+        data.data(facts),
         setting(facts),
         again(facts),
         element("footer", "Made by Recipe Search from the run folder alone."),
@@ -117,6 +120,13 @@ def setting(facts: Facts) -> Html:
     ]
     rows += [
         (f"base model: {name}", value) for name, value in (summary["base_model"] or {}).items()
+    ]
+    rows += [
+        (
+            f"smoke evaluation: {task}",
+            well_formed(seen),
+        )
+        for task, seen in (summary["smoke"] or {}).items()
     ]
     rows += [(f"version: {name}", value) for name, value in (summary["versions"] or {}).items()]
     made = table("What the run ran on", ("", "value"), rows, words=(1,))

@@ -45,7 +45,7 @@ def pareto_figure(facts: Facts) -> Figure:
     default = summary["default"] or _last_of_default(facts)
     hours = [r.gpu_hours for r in rungs] + [p["gpu_hours"] for p in (final, foreseen) if p]
     axes.set_xlabel(f"{facts.unit} spent on the trial{' (log scale)' if any(hours) else ''}")
-    axes.set_ylabel("accuracy (share of items)")
+    axes.set_ylabel("accuracy (mean over tasks)")
     if any(hours):
         _log_axis(axes, hours)
     if base:

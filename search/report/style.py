@@ -102,6 +102,7 @@ pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padd
 overflow-x:auto;margin:.5rem 0}
 code{font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 li{margin:.15rem 0}
+summary{cursor:pointer;color:var(--search)}
 footer{margin-top:3.5rem;color:var(--muted);font-size:.85rem}
 @media (max-width:34rem){main{padding-top:1.5rem}.main .value{font-size:3rem}
 section{margin-top:2.6rem}

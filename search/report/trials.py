@@ -1,12 +1,12 @@
-"""The parts of the page that list what was tried, and on which data."""
+"""The part of the page that lists what was tried."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 from optuna.trial import TrialState
 
+from search.budget import Span
 from search.report.facts import Facts
 from search.report.markup import Html, element, join, paragraph, section, table
 from search.store import Record, Rung
@@ -30,17 +30,28 @@ def trials(facts: Facts) -> Html:
     said = ", ".join(f"{count} {state}" for state, count in counts.items())
     if resting:
         said += f", {resting} not finished"
-    rows = [_row(record, final=record.number == facts.final_trial) for record in facts.records]
+    again = again_s(facts.spans)
+    rows = [
+        _row(record, again.get(record.number, 0.0), final=record.number == facts.final_trial)
+        for record in facts.records
+    ]
     return section(
         "trials",
         title,
-        paragraph(f"Trials: {len(facts.records)} in all, {said}."),
+        paragraph(
+            f"Trials: {len(facts.records)} in all, {said}. A trial's cost in {facts.unit} is its "
+            "training and its early evaluation. What scoring it again took, on the finalists', "
+            "final and held-out items, stands in a column of its own."
+        ),
         element(
             "div",
             table(
-                f"All trials by number; cost in {facts.unit}, accuracy ± standard error on the "
-                "search items",
-                ("trial", "latest decision", "recipe, mixture and origin", "rungs", facts.unit),
+                "All trials by number; accuracy ± standard error on the search items, seconds "
+                "by what they were spent on",
+                (
+                    *("trial", "latest decision", "recipe, mixture and origin", "rungs"),
+                    *("training s", "early evaluation s", "scored again s", facts.unit),
+                ),
                 rows,
                 words=(1, 2, 3),
                 marked=[r.number for r in facts.records if r.number == facts.final_trial],
@@ -51,7 +62,16 @@ def trials(facts: Facts) -> Html:
     )
 
 
-def _row(record: Record, *, final: bool) -> tuple[object, ...]:
+def again_s(spans: Sequence[Span]) -> dict[int, float]:
+    """Seconds by trial for scoring it again: on finalists', final and held-out items."""
+    found: dict[int, float] = {}
+    for span in spans:
+        if span.trial is not None and span.note.startswith(f"{span.trial} on "):
+            found[span.trial] = found.get(span.trial, 0.0) + span.seconds
+    return found
+
+
+def _row(record: Record, again: float, *, final: bool) -> tuple[object, ...]:
     state = "infeasible" if record.infeasible else STATES[record.state]
     return (
         join(record.number, element("span", "final run" if final else state, class_="small")),
@@ -60,6 +80,9 @@ def _row(record: Record, *, final: bool) -> tuple[object, ...]:
         element("ul", *(element("li", _rung(rung)) for rung in record.rungs))
         if record.rungs
         else "no early evaluation",
+        f"{record.train_s:,.1f}",
+        f"{record.rungs[-1].eval_s:,.1f}" if record.rungs else "–",
+        f"{again:,.1f}" if again else "–",
         f"{record.rungs[-1].gpu_hours:.4f}" if record.rungs else "–",
     )
 
@@ -78,14 +101,3 @@ def _rung(rung: Rung) -> str:
         f"{rung.rung}: {rung.tokens:,} tokens, loss {rung.loss:.3f}, "
         f"{rung.accuracy:.3f} ± {rung.stderr:.3f}"
     )
-
-
-def data(facts: Facts) -> Html:
-    """Where the rows came from, and the hashes of what was used."""
-    hashes: Mapping[str, Any] = facts.summary["data"]
-    if not facts.data_lines and not hashes:
-        return section("data", "Data", paragraph("The data were not prepared yet."))
-    listed = element("ul", *(element("li", line) for line in facts.data_lines))
-    rows = [(name, element("code", digest)) for name, digest in hashes.items()]
-    files = table("Files in data/ of the run folder", ("file", "sha256"), rows, words=(1,))
-    return section("data", "Data", listed, files)

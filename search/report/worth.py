@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from search.report.facts import PARTS, Facts, paired_gain
+from search.report.facts import EXACT, PARTS, Facts, paired_gain
 from search.report.markup import Html, element, join, paragraph, section, table
 from search.report.text import scored
 
@@ -21,10 +21,11 @@ def headline(facts: Facts) -> Html:
     boxes = []
     if final:
         tasks = len(final["per_task"])
+        metric = facts.metric(final["per_task"])
         boxes.append(
             _big(
                 final,
-                f"accuracy of the final run on {final['items']} fresh items: exact match, "
+                f"accuracy of the final run on {final['items']} fresh items: {metric}, "
                 f"{'one task' if tasks == 1 else f'mean over {tasks} tasks'}, "
                 "± one standard error",
                 main=True,
@@ -55,11 +56,12 @@ def worth(facts: Facts) -> Html:
         for name in order
     ]
     items = parts[order[0]]["items"]
+    metric = facts.metric(parts[order[0]]["per_task"])
     return section(
         "worth",
         "What the recipe is worth",
         table(
-            f"Exact match on the same {items} items, which no decision of the search saw",
+            f"Accuracy ({metric}) on the same {items} items, which no decision of the search saw",
             ("", "accuracy", "± standard error", "trained tokens", facts.unit),
             rows,
             words=(1,),
@@ -108,7 +110,7 @@ def by_task(facts: Facts, order: Sequence[str]) -> Html:
             found = [scores[task] for scores in facts.scores.values() if task in scores]
             rows.append(
                 (
-                    join(task, _small(kind)),
+                    join(task, _small(f"{kind}, {facts.metrics.get(task, EXACT)}")),
                     len(found[0].correct) if found else "",
                     *(
                         f"{part[group][task]:.3f}" if task in part[group] else "–"
@@ -126,6 +128,8 @@ def held_out(facts: Facts) -> list[str]:
     if not final:
         return []
     if not final["heldout"]:
+        if facts.summary["heldout_tasks"]:
+            return ["The final run has no score on held-out items."]
         return ["The study has no held-out task, so nothing shows what the recipe does elsewhere."]
     said = "No decision of the search saw a held-out task: it shows what the recipe does elsewhere."
     known = (base or {}).get("heldout", {})

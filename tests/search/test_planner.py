@@ -24,7 +24,14 @@ from spaces import Targets
 from studies.catalog import find
 
 STUDY = find("demo")
-COSTS = Costs(load_s=10, token_s=0.005, search_eval_s=6, final_eval_s=25)
+COSTS = Costs(
+    load_s=10,
+    token_s=0.005,
+    search_eval_s=6,
+    final_eval_s=25,
+    finalist_eval_s=4,
+    heldout_eval_s=8,
+)
 
 
 @given(st.floats(400, 2e5), st.floats(1e-4, 0.01))
@@ -76,6 +83,25 @@ def test_a_bracket_can_prune_two_trials_where_the_budget_allows() -> None:
     slow = replace(COSTS, token_s=0.008)
     plan = make_plan(STUDY, 600, 30, slow)
     assert plan.bracket >= 6
+
+
+def test_scoring_the_finalists_again_is_reserved_before_the_search() -> None:
+    """Three and the control on fresh items, three on held-out ones, where the control is anyway."""
+    plan = make_plan(STUDY, 3600, 0, COSTS)
+    assert plan.finalists_s == 16
+    assert plan.heldout_s == 24
+    assert plan.reserve_s == 40 + plan.after_finalists_s
+    assert plan.after_finalists_s == plan.after_heldout_s + 2 / 3 * plan.final_eval_s
+    assert plan.after_heldout_s == plan.final_train_s + plan.after_training_s
+    for name in ("finalists", "held-out check"):
+        assert any(line.startswith(name) for line in plan.lines())
+
+
+def test_a_plan_of_an_older_run_reserves_nothing_for_finalists() -> None:
+    """It is read as it was made."""
+    kept = make_plan(STUDY, 3600, 0, COSTS).to_dict()
+    old = {key: value for key, value in kept.items() if key not in {"finalists_s", "heldout_s"}}
+    assert Plan.from_dict(old).reserve_s == Plan.from_dict(old).after_finalists_s
 
 
 def test_rungs_hardly_depend_on_timing_noise() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,8 @@ from search.pruning import (
     quota,
 )
 
-HARDNESS = [random.Random(1).gauss(0, 1) for _ in range(100)]
+RANDOM = random.Random(1)
+HARDNESS = [RANDOM.gauss(0, 1) for _ in range(100)]
 
 
 def entry(trial: int, loss: float, hours: float = 1.0, *, control: bool = False) -> Entry:
@@ -83,6 +85,28 @@ def test_the_worst_are_pruned_and_told_who_beat_them() -> None:
     assert "beaten by trial 0" in verdicts[-1].reason
 
 
+def test_every_verdict_states_its_noise() -> None:
+    """Loss with its error and the number of items; the paired difference with its own and z."""
+    entries = [*(entry(n, 1 + n / 10) for n in range(7)), entry(7, 9.0, control=True)]
+    verdicts = judge(entries, eta=3)
+    for found in verdicts:
+        assert re.search(r"loss \d\.\d{3} ± \d\.\d{3} on 100 items, place \d of 8", found.reason)
+    front, second, *_, worst, control = verdicts
+    assert front.reason.startswith("promoted: no trial beats it: none has a clearly lower loss (z")
+    assert "above" not in front.reason
+    assert re.search(r"promoted: among the best 3 .*; 0\.\d{3} ± 0\.\d{3} above", second.reason)
+    assert re.search(r"by 0\.6\d\d ± 0\.0\d\d nats on the same items, z \d+\.\d", worst.reason)
+    assert re.search(r"kept as the control .* ± 0\.\d{3} above the lowest", control.reason)
+
+
+def test_a_trial_beaten_by_a_cheaper_one_is_told_so() -> None:
+    """The loss alone would not have pruned it."""
+    equal = [entry(n, 1.0, 0.1) for n in range(3)]
+    near = Entry(trial=9, losses=tuple(x + 0.001 for x in equal[0].losses[::-1]), gpu_hours=1.0)
+    told = {v.trial: v.reason for v in judge([*equal, near], eta=3)}
+    assert "in clearly less time by" in told[9]
+
+
 def test_the_front_is_never_pruned_for_rank() -> None:
     """However many, non-dominated trials go on."""
     entries = [entry(n, 1 + n / 10, 10 / (1.5**n)) for n in range(8)]
@@ -105,22 +129,40 @@ def finalist(trial: int, right: int, loss: float) -> Finalist:
 
 def test_a_clearly_more_accurate_finalist_wins() -> None:
     """Accuracy decides where the paired test sees a difference."""
-    winner, reason = choose([finalist(1, 40, 0.5), finalist(2, 60, 0.9)])
+    winner, reason = choose([finalist(1, 40, 0.5), finalist(2, 60, 0.9)], "fresh items")
     assert winner == 2
-    assert "clearly" in reason
+    assert "accuracy 0.600, loss 0.900 on 100 fresh items, clearly the most accurate of 2" in reason
+    assert "+0.200 ± 0.040 against the next, trial 1" in reason
 
 
 def test_among_finalists_that_accuracy_cannot_tell_apart_the_loss_decides() -> None:
     """One item more in a hundred is noise."""
-    winner, reason = choose([finalist(1, 50, 0.5), finalist(2, 51, 0.9)])
+    winner, reason = choose([finalist(1, 50, 0.5), finalist(2, 51, 0.9)], "fresh items")
     assert winner == 1
     assert "cannot tell apart" in reason
+    assert "(difference to the most accurate, trial 2: -0.010 ± 0.010)" in reason
+
+
+def test_the_most_accurate_finalist_can_be_the_one_of_lowest_loss_too() -> None:
+    """Then the reason gives its lead."""
+    winner, reason = choose([finalist(1, 50, 0.9), finalist(2, 51, 0.5)], "fresh items")
+    assert winner == 2
+    assert "and the most accurate (+0.010 ± 0.010 against the next, trial 1)" in reason
+
+
+def test_graded_outcomes_are_compared_like_right_and_wrong_ones() -> None:
+    """Half an answer right on every item beats nothing right."""
+    half = Finalist(trial=1, correct=(0.5, 0.6) * 50, losses=(1.0,) * 100)
+    none = Finalist(trial=2, correct=(0.0,) * 100, losses=(0.1,) * 100)
+    winner, reason = choose([half, none], "fresh items")
+    assert winner == 1
+    assert "accuracy 0.550" in reason
 
 
 def test_without_finalists_there_is_nothing_to_choose() -> None:
     """An empty field is a programming error."""
     with pytest.raises(ValueError, match="no trial"):
-        choose([])
+        choose([], "fresh items")
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 9)), min_size=1, max_size=30))

@@ -17,7 +17,7 @@ import pytest
 
 from objectives.objective import TaskScore
 from objectives.replay import CurveObjective
-from search.budget import SimulatedClock, Span
+from search.budget import SimulatedClock, Span, read_ledger
 from search.folder import RunFolder
 from search.job import run
 from search.report.__main__ import main
@@ -498,6 +498,145 @@ def test_closing_lines_do_without_what_was_not_scored(finished: Path) -> None:
     nothing = closing_lines(summary | {"default": None, "final": None, "base": None}, Path("run"))
     assert nothing[0] == "the final run was not scored"
     assert nothing[-2] == "report: run/report/index.html"
+
+
+def test_finalists_stand_side_by_side_with_their_held_out_scores(finished: Path) -> None:
+    """Search, fresh and held-out score of every trial that could be chosen, the default named."""
+    text = built(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    assert summary["finalists"]
+    for row in summary["finalists"]:
+        name = f"{row['trial']}{' (default)' if row['trial'] == 0 else ''}"
+        cells = "".join(
+            f'<td class="number">{row[part]["accuracy"]:.3f} ± {row[part]["stderr"]:.3f}</td>'
+            for part in ("search", "fresh", "heldout")
+        )
+        assert f'<th scope="row">{name}</th>{cells}' in text
+    assert "gamma" in text
+
+
+def disagree(path: Path, patch: pytest.MonkeyPatch, *, sign: int) -> None:
+    """Let held-out accuracy rise (1) or fall (-1) with the search accuracy of the finalists."""
+    folder, store = opened(path)
+    numbers = store.noted("finalists")
+    for place, number in enumerate(numbers):
+        right = 50 + sign * 10 * place
+        score = TaskScore(correct=[1.0] * right + [0.0] * (100 - right), losses=[1.0] * 100)
+        folder.write_scores(f"{number}-heldout", {"gamma": score})
+    records = Store.records
+
+    def changed(self: Store) -> list[Record]:
+        found = records(self)
+        for place, number in enumerate(numbers):
+            *rungs, top = found[number].rungs
+            top = replace(top, accuracy=0.1 + place / 10)
+            found[number] = replace(found[number], rungs=(*rungs, top))
+        return found
+
+    patch.setattr(Store, "records", changed)
+
+
+def test_held_out_scores_that_disagree_with_the_search_are_warned_of(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the report and in the terminal; where they agree, there is no warning."""
+    disagree(finished, monkeypatch, sign=-1)
+    assert "Warning: the trials that scored higher on the search tasks" in built(finished)
+    assert "warning: the trials" in capsys.readouterr().out
+    disagree(finished, monkeypatch, sign=1)
+    text = built(finished)
+    assert "Warning: the trials" not in text
+    assert "agree: Spearman +1.00 by accuracy" in text
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_report_without_held_out_tasks_says_so(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silence would read as if all was well."""
+    (finished / "data" / "items" / "heldout.jsonl").write_text("")
+    for file in (finished / "scores").glob("*-heldout.json"):
+        file.unlink()
+    assert "No held-out task: nothing shows" in built(finished)
+    assert "no held-out task: nothing shows" in capsys.readouterr().out
+
+
+def test_evaluation_seconds_stand_beside_training_seconds(finished: Path) -> None:
+    """Per trial, and in sum; what scoring a finalist again took is in its row."""
+    text = built(finished)
+    summary = json.loads((finished / "summary.json").read_text())
+    spans = read_ledger(finished / "ledger.jsonl")
+    finalists = {row["trial"] for row in summary["finalists"]}
+    _, store = opened(finished)
+    for record in store.records():
+        again = sum(s.seconds for s in spans if s.note.startswith(f"{record.number} on "))
+        assert (again > 0) == (record.number in finalists)
+        cells = [f"{record.train_s:,.1f}", f"{record.rungs[-1].eval_s:,.1f}"]
+        cells.append(f"{again:,.1f}" if again else "–")
+        assert "".join(f'<td class="number">{cell}</td>' for cell in cells) in text
+    share = summary["spent_s"]["search_eval"]
+    share /= share + summary["spent_s"]["search_train"]
+    assert f"Evaluation took {share:.0%} of the search" in text
+    assert any(f"took {share:.0%}" in line for line in closing_lines(summary, finished))
+
+
+def overlap(row: int, text: str = "what is the sum of") -> dict[str, Any]:
+    """A training row that shares something with an item."""
+    return {"source": "s", "row": row, "task": "t", "item": 3, "kind": "13 words", "text": text}
+
+
+def test_overlaps_with_evaluation_items_are_listed_up_to_fifty(finished: Path) -> None:
+    """Counts by source, rows folded away, the rest in a file; what they hold is text."""
+    folder, _ = opened(finished)
+    data = json.loads((finished / "data.json").read_text())
+    rows = [overlap(0, "<b>5 < 6</b>"), *(overlap(n) for n in range(1, 70))]
+    found = {"counts": {"s": 69, "quiet": 0, "other": 1}, "rows": rows}
+    folder.write("data.json", data | {"contamination": found})
+    text = built(finished)
+    page = Page(text)
+    assert len(page.all("details")) == 1
+    assert "70 overlapping rows were dropped before training" in text
+    assert '<th scope="row">quiet</th><td class="number">0</td>' in text
+    assert "&lt;b&gt;5 &lt; 6&lt;/b&gt;" in text
+    assert '<th scope="row">s 49</th>' in text
+    assert '<th scope="row">s 50</th>' not in text
+    assert "And 20 more in data/contamination.jsonl" in text
+
+
+def test_no_overlap_is_told_as_such_and_an_old_run_as_not_compared(finished: Path) -> None:
+    """Nothing found is not the same as nothing looked for."""
+    folder, _ = opened(finished)
+    data = json.loads((finished / "data.json").read_text())
+    folder.write("data.json", data | {"contamination": {"counts": {"s": 0}, "rows": []}})
+    text = built(finished)
+    assert "No overlap was found" in text
+    assert "shares 13 words in a row" in text
+    assert "<details>" not in text
+    data.pop("contamination", None)
+    folder.write("data.json", data)
+    assert "was looked for" in built(finished)
+
+
+def test_metrics_that_differ_are_named_task_by_task(finished: Path) -> None:
+    """Accuracy is exact match only where it is."""
+    folder, _ = opened(finished)
+    data = json.loads((finished / "data.json").read_text())
+    data.pop("metrics", None)
+    folder.write("data.json", data)
+    assert "fresh items: exact match, mean" in built(finished)
+    folder.write("data.json", data | {"metrics": {"alpha": "acc", "beta": "f1"}})
+    text = built(finished)
+    assert "fresh items: each task&#x27;s own metric, mean over 2 tasks" in text
+    assert "task, acc</span>" in text
+    assert "held-out task, exact match</span>" in text
+    folder.write("data.json", data | {"metrics": {"alpha": "acc", "beta": "acc"}})
+    assert "Accuracy (acc) on the same" in built(finished)
+
+
+def test_the_smoke_evaluation_is_told(finished: Path) -> None:
+    """What the untrained model's answers looked like."""
+    assert "smoke evaluation: alpha" in built(finished)
+    assert "20 of 20 answers well-formed" in built(finished)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "expert outside the space": (["--study", str(tmp / "outside.py")], "rank 4096"),
         "model with a broken config": (["--model", str(tmp / "broken_config")], "is broken"),
         "task without a right answer": (["--eval", "rubiks_cube"], "no single right answer"),
-        "a single row": (["--data", f"x={tmp}/one.jsonl"], "needs at least 2"),
+        "a single row": (["--data", f"x={tmp}/one.jsonl"], "needs at least 3"),
         "two sources of one name": (["--data", f"x={good}", f"x={good}"], "two sources"),
         "dataset that the hub does not give": (["--data", "x=nobody/nothing"], "hub"),
         "unknown model": (["--model", "nobody/nothing-135M"], "does not give it"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from objectives.objective import TaskScore
+from objectives.objective import Smoke, TaskScore
+from objectives.wire import plain_scores, plain_smoke, to_scores, to_smoke
 from search.errors import BadInput
 from search.folder import RunFolder
 from search.store import macro
@@ -103,6 +105,30 @@ def test_scores_survive_the_disk(tmp_path: Path) -> None:
     assert folder.read_scores("x") is None
     folder.write_scores("x", scores)
     assert folder.read_scores("x") == scores
+
+
+def test_graded_outcomes_survive_disk_and_wire(tmp_path: Path) -> None:
+    """Between wrong and right lies more than two values; right and wrong stay short."""
+    folder = RunFolder(tmp_path)
+    scores = {"a": TaskScore(correct=[1.0, 0.0, 0.25], losses=[0.25, 1.5, 1.0])}
+    folder.write_scores("x", scores)
+    assert folder.read_scores("x") == scores
+    assert folder.read("scores/x.json")["a"]["correct"] == [1, 0, 0.25]
+    assert to_scores(json.loads(json.dumps(plain_scores(scores)))) == scores
+    assert scores["a"].accuracy == pytest.approx(1.25 / 3)
+
+
+def test_a_smoke_evaluation_survives_the_wire() -> None:
+    """Plain JSON between parent and GPU process."""
+    found = {"a": Smoke(items=20, malformed=1, prompt="<|user|>\n", answer="é", why="no number")}
+    assert to_smoke(json.loads(json.dumps(plain_smoke(found)))) == found
+
+
+def test_the_error_of_a_graded_metric_is_an_upper_bound() -> None:
+    """Outcomes that are all the same vary less than the binomial formula says."""
+    graded = macro({"t": TaskScore(correct=[0.5] * 100, losses=[0.0] * 100)})
+    exact = macro({"t": TaskScore(correct=[1.0, 0.0] * 50, losses=[0.0] * 100)})
+    assert graded == exact
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

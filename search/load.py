@@ -1,0 +1,90 @@
+"""The beginning of every process of a job: load, narrow the space, score the base model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optuna.trial import TrialState
+
+from search.budget import Kind
+from search.report.text import NO_HELDOUT
+from search.scoring import kept_scores
+from search.state import Job, tell_pruned
+from search.store import Record, macro
+from studies import Study
+
+
+def load(job: Job) -> None:
+    """Load the base model, and narrow the space to what the device can do."""
+    with job.ledger.span(Kind.LOAD):
+        job.loaded = job.objective.load(lambda p: job.listen("load", p))
+    for reason in job.loaded.reasons:
+        job.say(reason)
+    removed = job.loaded.removed
+    for kind, reason in removed.items():
+        if kind in job.study.space.quantization:
+            job.say(f"{kind} is left out of the space: {reason}")
+    job.study = job.study.on_device(removed)
+    if not job.loaded.packing and True in job.study.space.packing:
+        job.study = without_packing(job.study)
+    job.store.note("device", job.loaded.device)
+    job.store.note("base", job.loaded.base)
+    job.store.note("versions", job.loaded.versions)
+    job.store.note("parameters", job.loaded.parameters)
+    if not job.study.heldout:
+        job.say(NO_HELDOUT)
+    tidy(job)
+    for record in job.store.records():
+        relearn(job, record)
+
+
+def without_packing(study: Study) -> Study:
+    """The study on a device or model that cannot isolate packed samples."""
+    return replace(
+        study,
+        space=replace(study.space, packing=(False,)),
+        experts=tuple(replace(e, recipe=replace(e.recipe, packing=False)) for e in study.experts),
+    )
+
+
+def tidy(job: Job) -> None:
+    """After a restart: prune what this device cannot train, delete what a kill left behind."""
+    space = job.study.space
+    for record in job.store.records():
+        if record.finished:
+            if record.state is TrialState.PRUNED and not record.cut_off:
+                job.objective.discard(str(record.number))
+        elif record.recipe.quantization not in space.quantization:
+            tell_pruned(job, record.number, "pruned: this device cannot do its quantization")
+        elif record.recipe.packing not in space.packing:
+            tell_pruned(job, record.number, "pruned: this device cannot isolate packed samples")
+
+
+def relearn(job: Job, record: Record) -> None:
+    """Take costs in from an earlier process of the job."""
+    if record.curve:
+        job.forecast.learn(record.recipe, record.curve[-1][0], record.train_s)
+    before = 0.0
+    for rung in record.rungs:
+        job.forecast.learn_evaluation("search", rung.eval_s - before)
+        before = rung.eval_s
+
+
+def score_base(job: Job) -> None:
+    """Score the base model on the search items: that also tells how long an evaluation takes."""
+    job.phase = "search"
+    scores = kept_scores(job, None, "search", Kind.SEARCH_EVAL, exact=False)
+    accuracy, _ = macro(scores)
+    job.say(f"the base model answers {accuracy:.1%} of the search items")
+    foresee_evaluations(job)
+
+
+def foresee_evaluations(job: Job) -> None:
+    """Foresee the other evaluations from the base's on the search items, by number of items.
+
+    The final ones run in the base's stored precision, which a CPU with bfloat16 units does more
+    slowly (measured: 1.5 times).
+    """
+    seconds = job.store.noted("seconds_base-search") / len(job.folder.items("search"))
+    for items, slower in {"finalists": 1.0, "final": 1.6, "heldout": 1.6}.items():
+        job.forecast.learn_evaluation(items, slower * seconds * len(job.folder.items(items)))

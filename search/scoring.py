@@ -1,0 +1,149 @@
+"""Scores that a job computes once and keeps in its folder, and what becomes of those that fail."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from objectives.objective import Scores, TaskScore
+from search.budget import Kind
+from search.errors import Diverged, OutOfMemory, WorkerFailed
+from search.forecast import KNOWN
+from search.state import Job, restart
+
+PART = 16
+"""Items per task that are scored at a time after the final run: between parts, the deadline is
+looked at."""
+SLOWER = 1.3
+"""A part is started only if it fits when it takes this much longer than the last one."""
+
+
+def kept_scores(
+    job: Job,
+    trial: str | None,
+    items: str,
+    kind: Kind,
+    *,
+    exact: bool,
+    leave_s: float | None = None,
+) -> Scores:
+    """Scores of a trial (None: the base model), computed once per job and kept in the folder.
+
+    Args:
+        job: the job.
+        trial: its name.
+        items: search, finalists, final or heldout.
+        kind: what the time is charged to.
+        exact: see `Objective.evaluate`.
+        leave_s: seconds of the budget that must be left afterwards: a machine that has become slow
+            scores fewer items, the first ones of each task. At least a part of `final` is scored of
+            the final recipe.
+
+    Raises:
+        Diverged: a loss is not a number; nothing is kept then.
+        WorkerFailed: the training process failed.
+    """
+    name = trial or "base"
+    file = f"{name}-{items}"
+    known = job.folder.read_scores(file) if is_kept(job, trial, items) else None
+    if known is None:
+        number = int(name) if name.isdigit() else None
+        with job.ledger.span(kind, trial=number, note=f"{name} on {items}"):
+            began = job.ledger.now()
+            if leave_s is None:
+                known = job.objective.evaluate(
+                    trial, items, lambda p: job.listen(name, p), exact=exact
+                )
+            else:
+                known = scores_in_parts(job, trial, items, leave_s, exact=exact)
+            timed = job.ledger.now() - began
+        check_finite(known, f"{name} on {items}: ")
+        job.folder.write_scores(file, known)
+        job.store.note(f"seconds_{file}", round(timed, 3))
+    timed = job.store.noted(f"seconds_{file}") * share_left_out(job, items, known)
+    job.forecast.learn_evaluation(items, timed)
+    return known
+
+
+def share_left_out(job: Job, items: str, scores: Scores) -> float:
+    """How many times as many items there are as were scored; at least 1."""
+    there = max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
+    scored = max((len(score.correct) for score in scores.values()), default=0)
+    return max(1.0, there / scored) if scored else 1.0
+
+
+def is_kept(job: Job, trial: str | None, items: str) -> bool:
+    """Whether an earlier call of `kept_scores` got to its end."""
+    file = f"{trial or 'base'}-{items}"
+    return job.folder.has(f"scores/{file}.json") and job.store.noted(f"seconds_{file}") is not None
+
+
+def check_finite(scores: Scores, where: str = "") -> None:
+    """Raise Diverged if a loss is no number: nothing is smaller than NaN, and nothing larger."""
+    if not all(math.isfinite(x) for score in scores.values() for x in score.losses):
+        raise Diverged(f"{where}an item's loss is not a number")
+
+
+def fits(job: Job, items: str, keep_s: float) -> bool:
+    """Whether one more evaluation leaves `keep_s` seconds of the budget."""
+    return job.left() - KNOWN * job.forecast.evaluation_s[items] >= keep_s
+
+
+def scores_or_none(
+    job: Job,
+    trial: str | None,
+    items: str,
+    kind: Kind,
+    *,
+    exact: bool,
+    leave_s: float | None = None,
+) -> Scores | None:
+    """As `kept_scores`; None, and a line that says why, where that fails.
+
+    A failure of the training process is met by a new process, once.
+    """
+    name = f"trial {trial}" if trial else "base model"
+    for again in (True, False):
+        try:
+            return kept_scores(job, trial, items, kind, exact=exact, leave_s=leave_s)
+        except (OutOfMemory, Diverged) as error:
+            job.say(f"{name}: no scores on {items} items: {error}")
+            return None
+        except WorkerFailed as error:
+            what = "tried again after a failure" if again else f"no scores on {items} items"
+            job.say(f"{name}: {what}: {error}")
+            restart(job)
+    return None
+
+
+def scores_in_parts(
+    job: Job, trial: str | None, items: str, leave_s: float, *, exact: bool
+) -> Scores:
+    """Score part after part while there is time."""
+    name = trial or "base"
+    most = max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
+    expected = job.forecast.evaluation_s.get(items, 0.0) * PART / max(1, most)
+    found: Scores = {}
+    for first in range(0, most, PART):
+        must = name == items == "final" and first == 0
+        if not must and job.left() - leave_s < SLOWER * expected:
+            job.say(
+                f"{name}: only {first} items per task of {items} scored: "
+                "the machine has become slow"
+            )
+            break
+        began = job.ledger.now()
+        part = job.objective.evaluate(
+            trial,
+            items,
+            lambda p: job.listen(name, p),
+            exact=exact,
+            part=(first, first + PART),
+        )
+        expected = job.ledger.now() - began
+        for task, score in part.items():
+            before = found.get(task, TaskScore(correct=[], losses=[]))
+            found[task] = TaskScore(
+                correct=before.correct + score.correct, losses=before.losses + score.losses
+            )
+    return found
