@@ -13,7 +13,6 @@ import logging
 import os
 import random
 import re
-import shutil
 import socket
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,8 @@ FEWSHOT_SEED = 1234
 """lm-eval's own default, so that its command line draws the same few-shot examples."""
 LOCAL_BUILDERS = {"json", "csv", "parquet", "arrow", "text", "pandas"}
 """Values of dataset_path that name a file format rather than a dataset of the hub."""
+DATA_KEYS = {"dataset_path", "dataset_kwargs", "dataset_name"}
+"""Keys of task YAML that say where its data lie."""
 HUB_TIMEOUT_S = 5.0
 TOO_BIG = 200_000
 """Characters of a document beyond which an item is refused: no context holds it."""
@@ -499,6 +500,9 @@ def outcome(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> Mappi
 def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> dict[str, str]:
     """Write data/tasks.json, and copy the user's YAML and code to data/tasks/.
 
+    Where the user's data lie is left out of the copies: the items hold all that is needed, and a
+    recipe names no folder of the machine it was found on.
+
     Returns:
         sha256 by file name within `data`.
     """
@@ -512,11 +516,23 @@ def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> dict[
             if path.suffix in {".yaml", ".py"} and path.is_file():
                 target = data / "tasks" / path.relative_to(include_path)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+                text = path.read_text(encoding="utf-8")
+                target.write_text(
+                    _without_data(text) if path.suffix == ".yaml" else text, encoding="utf-8"
+                )
                 files.append(target)
     return {
         str(file.relative_to(data)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
     }
+
+
+def _without_data(text: str) -> str:
+    """Task YAML without the keys that say where its data lie."""
+    import yaml  # noqa: PLC0415  # comes with datasets
+
+    root = yaml.compose(text, yaml.SafeLoader)
+    root.value = [(key, value) for key, value in root.value if key.value not in DATA_KEYS]
+    return str(yaml.serialize(root, allow_unicode=True))
 
 
 def kept(data: Path) -> dict[str, Leaf]:

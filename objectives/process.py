@@ -199,14 +199,17 @@ class Process:
         return plain(done)
 
     def op_evaluate(
-        self, trial: str | None, items: str, exact: bool, part: tuple[int, int] | None
+        self, trial: str | None, items: str, exact: bool, part: list[int] | None
     ) -> dict[str, Any]:
         """Score a trial, or the base model, on (a part of) an items file."""
         if trial is None:
             model = self.trainer.base_model(Quantization.BF16)
         else:
             model = self.trainer.trial_model(trial).get_base_model()
-        return plain_scores(self.evaluator.score(model, items, self.listen, exact=exact, part=part))
+        places = (part[0], part[1]) if part else None  # JSON knows no tuples
+        return plain_scores(
+            self.evaluator.score(model, items, self.listen, exact=exact, part=places)
+        )
 
     def op_smoke(self, count: int) -> dict[str, Any]:
         """Let the base model answer a few items of every task."""

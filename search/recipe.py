@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
@@ -29,13 +30,24 @@ def export_recipe(job: Job) -> None:
     job.objective.export(FINAL, target)
     for items in ("final", "heldout"):
         write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
-    hashes = {file.name: hash_file(file) for file in sorted((target / "data").glob("*.jsonl"))}
+    copy_tasks(job.folder.path / "data", target / "data")
+    files = sorted(file for file in (target / "data").rglob("*") if file.is_file())
+    hashes = {str(file.relative_to(target / "data")): hash_file(file) for file in files}
     (target / "data" / "sha256").write_text(
         "".join(f"{digest}  {name}\n" for name, digest in hashes.items()), encoding="utf-8"
     )
     facts = recipe_facts(job, hashes)
     job.folder.write("recipe/recipe.json", facts)
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def copy_tasks(source: Path, target: Path) -> None:
+    """Copy what says how lm-eval's items are scored, if there are any."""
+    if (source / "tasks.json").is_file():
+        shutil.copyfile(source / "tasks.json", target / "tasks.json")
+    if (source / "tasks").is_dir():
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source / "tasks", target / "tasks", dirs_exist_ok=True, ignore=ignored)
 
 
 def scored_items(folder: RunFolder, items: str) -> list[dict[str, Any]]:

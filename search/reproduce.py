@@ -28,6 +28,11 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("recipe", type=Path, metavar="RUN_DIR/recipe", help="the recipe folder")
     made.add_argument("--model", metavar="ID|PATH", help="the base model, if it lies elsewhere")
+    made.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        help="run Python code that comes with the recipe's tasks (data/tasks/*.py)",
+    )
     made.add_argument("--out", type=Path, metavar="DIR", help="keep the new adapter there")
     return made
 
@@ -64,26 +69,37 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     if not (folder / ADAPTER).is_file():
         raise BadInput(f"{folder / ADAPTER} is missing; give a whole recipe folder")
     for name, digest in facts["data"].items():
-        file = folder / "data" / Path(name).name
+        file = folder / "data" / name
+        if not file.resolve().is_relative_to((folder / "data").resolve()):
+            raise BadInput(f"{path}: the data file {name!r} lies outside the recipe")
         if not file.is_file() or hash_file(file) != digest:
             raise BadInput(f"{file}: missing or changed since the recipe was written (sha256)")
     return facts
 
 
-def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
+def reproduce(
+    folder: Path, model: str | None, out: Path | None, *, trust_remote_code: bool = False
+) -> bool:
     """Train again; print both scores; returns whether the recorded interval holds the new one.
 
     Raises:
-        BadInput: see `read_recipe`.
+        BadInput: see `read_recipe`; or its tasks bring code, which is not trusted.
         WorkerFailed: training failed.
     """
     from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
     from objectives.objective import Progress, Schedule  # noqa: PLC0415  # likewise
+    from search.recipe import copy_tasks  # noqa: PLC0415  # likewise
     from search.store import macro  # noqa: PLC0415  # likewise
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
     from spaces import Recipe  # noqa: PLC0415  # likewise
 
     facts = read_recipe(folder)
+    code = sorted((folder / "data" / "tasks").rglob("*.py"))
+    if code and not trust_remote_code:
+        raise BadInput(
+            f"the recipe's tasks bring Python code ({code[0]}): look at it, "
+            "then give --trust-remote-code"
+        )
     recipe = Recipe.from_dict(facts["recipe"])
     training = facts["training"]
     shown = -1
@@ -104,6 +120,7 @@ def reproduce(folder: Path, model: str | None, out: Path | None) -> bool:
             shutil.copyfile(
                 folder / "data" / f"{items}.jsonl", work / "data" / "items" / f"{items}.jsonl"
             )
+        copy_tasks(folder / "data", work / "data")
         objective = ProcessObjective(
             model=model or facts["base"]["id"],
             run_dir=work,
@@ -151,7 +168,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         options = parser().parse_args(arguments)
-        return 0 if reproduce(options.recipe, options.model, options.out) else 1
+        same = reproduce(
+            options.recipe,
+            options.model,
+            options.out,
+            trust_remote_code=options.trust_remote_code,
+        )
+        return 0 if same else 1
 
     return guarded(work, "interrupted")
 

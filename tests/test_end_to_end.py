@@ -25,6 +25,9 @@ from objectives.objective import Progress
 from objectives.quantize import find_device
 from objectives.rows import iterate_jsonl, write_jsonl
 from search.budget import read_ledger
+from tests.objectives.test_harness import DATA, KINDS, RULES
+from tests.objectives.test_harness import write as write_task
+from tests.objectives.test_harness import write_rows as write_task_rows
 from tests.tiny import write_rows
 
 ROOT = Path(__file__).parents[1]
@@ -180,6 +183,42 @@ def test_a_recipe_is_reproduced_bit_for_bit(run_dir: Path, tiny_model: Path) -> 
     )
     assert code == 0, out + err
     assert "the adapter is bit-identical" in out
+
+
+def test_a_job_on_tasks_of_the_users_own(
+    job: Sequence[str], tmp_path: Path, tiny_model: Path
+) -> None:
+    """lm-eval YAML with code beside it: scored, exported without a path, and reproduced."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    (folder / "rules.py").write_text(RULES)
+    write_task_rows(folder / "data.jsonl", DATA)
+    for name in ("choice", "shots", "graded"):
+        write_task(folder, name, KINDS[name])
+    (folder / "own.yaml").write_text("group: own\ntask: [choice, graded]\n")
+    out = tmp_path / "run"
+    words = ["--eval", "own,shots", "--include-path", str(folder), "--out", str(out)]
+    code, stdout, stderr = finish(start("search.run", "--budget", "60s", *job, *words))
+    assert code == 0, stdout + stderr
+    assert "own: 72 of 72 items of --include-path" in stdout
+    summary = summary_of(out)
+    assert summary["overshoot_s"] == 0
+    assert set(summary["final"]["per_task"]) == {"own", "shots"}
+    assert set(summary["smoke"]) >= {"own", "shots"}
+    recipe = json.loads((out / "recipe" / "recipe.json").read_text())
+    assert recipe["score"]["metric"] == {"own": "acc, closeness", "shots": "exact_match"}
+    for file in (out / "recipe" / "data").rglob("*"):
+        assert not file.is_file() or str(tmp_path) not in file.read_text(errors="replace"), file
+
+    for file in folder.iterdir():
+        file.unlink()
+    again = ["search.reproduce", str(out / "recipe"), "--model", str(tiny_model)]
+    code, _, stderr = finish(start(*again))
+    assert code == 2
+    assert "--trust-remote-code" in stderr
+    code, stdout, stderr = finish(start(*again, "--trust-remote-code"))
+    assert code == 0, stdout + stderr
+    assert "the adapter is bit-identical" in stdout
 
 
 def test_changed_training_data_is_not_reproduced(run_dir: Path, tmp_path: Path) -> None:

@@ -97,6 +97,21 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "    e = replace(s.experts[0], recipe=replace(s.experts[0].recipe, rank=4096))\n"
         "    return replace(s, experts=(e,))\n"
     )
+    (tmp / "torn").mkdir()
+    (tmp / "torn" / "t.yaml").write_text("task: [t\n")
+    (tmp / "tasks").mkdir()
+    (tmp / "tasks" / "void.jsonl").write_text("")
+    for name, file, kind in (
+        ("nothing", "tasks/void.jsonl", "loglikelihood"),
+        ("lost", "none.jsonl", "loglikelihood"),
+        ("flowing", "good.jsonl", "loglikelihood_rolling"),
+    ):
+        (tmp / "tasks" / f"{name}.yaml").write_text(
+            f"task: {name}\ndataset_path: json\n"
+            f"dataset_kwargs: {{data_files: {{test: {tmp}/{file}}}}}\n"
+            f"test_split: test\noutput_type: {kind}\n"
+            "doc_to_text: what\ndoc_to_target: this\n"
+        )
     (tmp / "broken_config").mkdir()
     (tmp / "broken_config" / "config.json").write_text("{")
     (tmp / "occupied").mkdir()
@@ -137,7 +152,26 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "pickled weights": (["--model", str(tmp / "pickled")], "safetensors"),
         "memory that is no size": (["--gpu-memory", "lots"], "24GiB"),
         "memory without a GPU": (["--gpu-memory", "24GiB"], "no CUDA device"),
-        "task files": (["--include-path", str(tmp)], "--include-path"),
+        "no folder of tasks": (["--include-path", str(tmp / "nowhere")], "no such folder"),
+        "folder without tasks": (["--include-path", str(tmp / "bare")], "no .yaml"),
+        "tasks without a name": (["--include-path", str(tmp / "tasks")], "--eval"),
+        "broken task file": (
+            ["--include-path", str(tmp / "torn"), "--eval", "t"],
+            "no readable YAML",
+        ),
+        "task without items": (
+            ["--include-path", str(tmp / "tasks"), "--eval", "nothing"],
+            "task nothing",
+        ),
+        "task without its data": (
+            ["--include-path", str(tmp / "tasks"), "--eval", "lost"],
+            "task lost: cannot read its data_files",
+        ),
+        "task of a hub out of reach": (["--eval", "gsm8k"], "task gsm8k: its dataset openai/gsm8k"),
+        "task without accuracy": (
+            ["--include-path", str(tmp / "tasks"), "--eval", "flowing"],
+            "task flowing: it has no accuracy",
+        ),
         "occupied folder": (["--out", str(tmp / "occupied")], "no run"),
         "another job's folder": (["--out", str(tmp / "other")], "another job: its model differs"),
         "unwritable folder": (["--out", str(tmp / "file" / "run")], "cannot write"),
