@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from objectives.forced import common
+from objectives.forced import Forced, Targets, common, predict
 from objectives.quantize import Device
 
 ROWS = {"cpu": 32, "cuda": 512}
@@ -28,6 +28,8 @@ LOOK = {"cpu": 1, "cuda": 8}
 LEAVE = 0.75
 """The batch is made smaller once this share of its rows, or less, is still going on."""
 
+Known = Callable[[int, Forced], bool]
+"""(prompt, what the model makes of its expected answer) -> whether its answer is known by that."""
 Stop = Callable[[list[int], int], bool]
 """(tokens decoded, how many of them were looked at before) -> whether the answer is complete."""
 
@@ -102,6 +104,8 @@ def decode(
     *,
     exact: bool,
     tell: Callable[[float], None] = lambda _: None,
+    expected: Sequence[Sequence[int]] | None = None,
+    known: Known = lambda *_: False,
 ) -> list[list[int]]:
     """Greedy continuations.
 
@@ -113,18 +117,31 @@ def decode(
         device: what to compute on.
         exact: compute in the base's stored precision.
         tell: told the share done, in [0, 1].
+        expected: tokens of each prompt's expected answer, none empty: before anything is decoded
+            the model's opinion of them is told to `known`, at little cost, since the prompts are
+            computed already.
+        known: a prompt whose answer it knows is not decoded.
 
     Returns:
         For each prompt its tokens, at most `most`; those after the stop are the caller's to cut.
+        Empty for prompts whose answer was known.
     """
     order = sorted(range(len(prompts)), key=lambda i: (-len(prompts[i]), tuple(prompts[i])))
     found: list[list[int]] = [[] for _ in prompts]
+    longest = max(map(len, expected or [()]), default=0)
     done = 0
     while done < len(order):
-        width = len(prompts[order[done]]) + most
+        width = len(prompts[order[done]]) + max(most, longest)
         members = order[done : done + _rows(model.config, width, device)]
-        own = Decoding(model, [list(prompts[i]) for i in members], most, device, exact=exact)
-        answers = own.run(stop, _part(tell, done / len(order), len(members) / len(order)))
+        wanted = [list(expected[i]) for i in members] if expected is not None else []
+        own = Decoding(
+            model, [list(prompts[i]) for i in members], most, device, exact=exact, expected=wanted
+        )
+        answers = own.run(
+            stop,
+            lambda k, forced, of=members: known(of[k], forced),  # type: ignore[misc]
+            _part(tell, done / len(order), len(members) / len(order)),
+        )
         for i, answer in zip(members, answers, strict=True):
             found[i] = answer
         done += len(members)
@@ -151,10 +168,17 @@ class Decoding:
     """One batch of prompts on its way."""
 
     def __init__(
-        self, model: Any, prompts: list[list[int]], most: int, device: Device, *, exact: bool
+        self,
+        model: Any,
+        prompts: list[list[int]],
+        most: int,
+        device: Device,
+        *,
+        exact: bool,
+        expected: list[list[int]],
     ) -> None:
         self.model, self.prompts, self.most, self.device = model, prompts, most, device
-        self.exact = exact
+        self.exact, self.expected = exact, expected
         self.look = LOOK[device.torch_device.type]
         self.shared = 0
         if len(prompts) > 1:
@@ -164,21 +188,30 @@ class Decoding:
         """Column of the first decoded token's own key and value."""
         # whole looks only: the last one may decode more than `most`
         steps = -(-most // self.look) * self.look
-        self.slab = Slab(len(prompts), self.start + steps)
+        self.slab = Slab(len(prompts), self.start + max([steps, *map(len, expected)]))
 
     def precision(self) -> AbstractContextManager[Any]:
         """Context of a forward pass."""
         return self.device.precision(exact=self.exact)
 
-    def run(self, stop: Stop, tell: Callable[[float], None]) -> list[list[int]]:
+    def run(self, stop: Stop, known: Known, tell: Callable[[float], None]) -> list[list[int]]:
         """Decode until every row is complete."""
         answers: list[list[int]] = [[] for _ in self.prompts]
         with torch.no_grad():
-            token = self.prefill()
+            last = self.prefill()
             going = list(range(len(self.prompts)))
-            for i, first in zip(going, token.tolist(), strict=True):
-                answers[i].append(first)
+            if self.expected:
+                opinions = self.peek(last)
+                going = [k for k in going if not known(k, opinions[k])]
+            if not going:
+                return answers
+            token = self.choice(last)
             state = Step(self, token)
+            if len(going) < len(self.prompts):
+                state.keep(going)
+            first = token.tolist()
+            for i in going:
+                answers[i].append(first[i])
             complete: set[int] = set()
             length = 1
             looked = 0
@@ -200,7 +233,7 @@ class Decoding:
         return [answer[: self.most] for answer in answers]
 
     def prefill(self) -> torch.Tensor:
-        """Compute the prompts' keys and values; returns the first decoded tokens, [B] int64."""
+        """Compute the prompts' keys and values; returns their last states, [B, H]."""
         target, shared = self.device.torch_device, self.shared
         if shared:
             ids = torch.tensor([self.prompts[0][:shared]], device=target)
@@ -210,7 +243,7 @@ class Decoding:
             for slabs in (self.slab.keys, self.slab.values):
                 for slab in slabs:
                     slab[:, :, :shared] = slab[:1, :, :shared].clone()
-        first = []
+        last = []
         width = self.start - shared
         chunk = max(1, self.device.eval_tokens // width)
         for begin in range(0, len(self.prompts), chunk):
@@ -232,8 +265,52 @@ class Decoding:
                 torch.from_numpy(positions).to(target),
                 torch.from_numpy(seen[:, None]).to(target),
             )
-            first.append(self.choice(states[:, -1]))
-        return torch.cat(first)
+            last.append(states[:, -1])
+        return torch.cat(last)
+
+    def peek(self, last: torch.Tensor) -> list[Forced]:
+        """Teacher forcing of the expected answers after the prompts, from their [B, H] last states.
+
+        The keys and values it writes lie where decoding will overwrite them.
+        """
+        target = self.device.torch_device
+        found: list[Forced] = []
+        width = max(map(len, self.expected))
+        chunk = max(1, self.device.eval_tokens // width)
+        for begin in range(0, len(self.prompts), chunk):
+            prompts = self.prompts[begin : begin + chunk]
+            expected = self.expected[begin : begin + chunk]
+            tokens = np.zeros((len(prompts), width), dtype=np.int64)
+            positions = np.zeros((len(prompts), width), dtype=np.int64)
+            seen = np.zeros((len(prompts), width, self.start + width), dtype=bool)
+            for b, (prompt, answer) in enumerate(zip(prompts, expected, strict=True)):
+                tokens[b, : len(answer)] = answer
+                positions[b] = np.arange(len(prompt), len(prompt) + width)
+                seen[b, :, : self.shared] = True
+                seen[b, :, self.shared + self.start - len(prompt) : self.start] = True
+            seen[:, :, self.start :] = np.tri(width, dtype=bool)
+            self.slab.span, self.slab.first = (begin, begin + len(prompts)), self.start
+            states = self.states(
+                torch.from_numpy(tokens).to(target),
+                torch.from_numpy(positions).to(target),
+                torch.from_numpy(seen[:, None]).to(target),
+            )
+            # the state before each token predicts it: the prompt's last one, then the answer's own
+            before = torch.cat([last[begin : begin + chunk, None], states[:, :-1]], dim=1)
+            places = np.flatnonzero(np.arange(width) < np.array([[len(a)] for a in expected]))
+            order = np.arange(len(places))
+            logprobs, choices = predict(
+                before.reshape(-1, before.shape[-1]),
+                self.model.get_output_embeddings(),
+                Targets(places, order, tokens.reshape(-1)[places]),
+                self.device,
+                exact=self.exact,
+            )
+            ends = np.cumsum([len(answer) for answer in expected])
+            for answer, end in zip(expected, ends.tolist(), strict=True):
+                own = slice(end - len(answer), end)
+                found.append(Forced.of(logprobs[own], choices[own], answer))
+        return found
 
     def states(
         self, ids: torch.Tensor, positions: torch.Tensor, seen: torch.Tensor

@@ -70,6 +70,7 @@ class Evaluator:
             for file in sorted((data / "items").glob("*.jsonl"))
         }
         self.lm.forget()
+        self.device = device
         self._laid_out: dict[tuple[str, tuple[int, int] | None], Layout] = {}
 
     def score(
@@ -95,29 +96,31 @@ class Evaluator:
         """
         everything = self.items[items]
         chosen = [everything[i] for i in take([q.task for q in everything], part)]
-        open_share = sum(isinstance(q, Generation) for q in chosen) / max(1, len(chosen))
-        split = 1 - 0.7 * open_share  # decoding takes most of the time where there is any
+        outcomes: dict[int, tuple[float, float]] = {}
+        open_ones = {k: q for k, q in enumerate(chosen) if isinstance(q, Generation)}
+        split = 1 - 0.7 * len(open_ones) / max(1, len(chosen))
+        """Share of the time that teacher forcing takes, by a rough guess, for the listener."""
 
         def tell(done: float) -> None:
             listener(Progress(phase="evaluate", done=split * done))
 
         self.lm.use(model, exact=exact, tell=tell)
+        spared = self.lm.simple
+        forced = {k: q for k, q in enumerate(chosen) if not (spared and k in open_ones)}
         if (items, part) not in self._laid_out:
-            self._laid_out[items, part] = self._layout(chosen)
-        forced = self._force(chosen, self._laid_out[items, part])
-        correct: list[float | None] = []
-        losses: list[float] = []
-        for question, own in zip(chosen, forced, strict=True):
-            outcome, loss = question.judge(own)
-            correct.append(outcome)
-            losses.append(loss)
-        self._decode(chosen, correct, listener, split)
+            self._laid_out[items, part] = self._layout(list(forced.values()))
+        layout = self._laid_out[items, part]
+        with self.device.steady(model, exact=exact):
+            for k, own in zip(forced, self._force(list(forced.values()), layout), strict=True):
+                outcome, loss = chosen[k].judge(own)
+                outcomes[k] = (math.nan if outcome is None else outcome, loss)
+            self._decode(open_ones, outcomes, listener, split)
         tasks: dict[str, list[int]] = {}
-        for index, question in enumerate(chosen):
-            tasks.setdefault(question.task, []).append(index)
+        for k, question in enumerate(chosen):
+            tasks.setdefault(question.task, []).append(k)
         return {
             task: TaskScore(
-                correct=[correct[i] or 0.0 for i in members], losses=[losses[i] for i in members]
+                correct=[outcomes[k][0] for k in members], losses=[outcomes[k][1] for k in members]
             )
             for task, members in tasks.items()
         }
@@ -131,29 +134,40 @@ class Evaluator:
 
     def _decode(
         self,
-        chosen: Sequence[Question],
-        correct: list[float | None],
+        questions: dict[int, Generation],
+        outcomes: dict[int, tuple[float, float]],
         listener: Listener,
         start: float,
     ) -> None:
-        """Fill in the outcomes that teacher forcing left open."""
+        """Fill in outcome and loss of open questions, decoding those that have to be."""
         groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
-        for index, question in enumerate(chosen):
-            if isinstance(question, Generation) and correct[index] is None:
-                groups.setdefault((tuple(question.until), question.most), []).append(index)
+        for k, question in questions.items():
+            if k not in outcomes or math.isnan(outcomes[k][0]):
+                groups.setdefault((tuple(question.until), question.most), []).append(k)
         waiting = sum(map(len, groups.values()))
         done = 0
         for (until, most), members in groups.items():
-            questions = [q for q in (chosen[i] for i in members) if isinstance(q, Generation)]
 
             def tell(part: float, first: int = done, size: int = len(members)) -> None:
                 share = (first + part * size) / waiting
                 listener(Progress(phase="evaluate", done=start + (1 - start) * share))
 
+            def known(place: int, forced: Forced, of: list[int] = members) -> bool:
+                outcome, loss = questions[of[place]].judge([forced])
+                outcomes[of[place]] = (math.nan if outcome is None else outcome, loss)
+                return outcome is not None
+
             self.lm.tell = tell
-            answers = self.lm.answer([q.context for q in questions], list(until), most)
-            for index, question, text in zip(members, questions, answers, strict=True):
-                correct[index] = question.score([text])
+            answers = self.lm.answer(
+                [questions[k].context for k in members],
+                list(until),
+                most,
+                expected=[questions[k].expected for k in members],
+                known=known,
+            )
+            for k, text in zip(members, answers, strict=True):
+                if math.isnan(outcomes[k][0]):
+                    outcomes[k] = (questions[k].score([text]), outcomes[k][1])
             done += len(members)
 
     def smoke(self, model: Any, count: int, listener: Listener) -> dict[str, Smoke]:
@@ -166,7 +180,8 @@ class Evaluator:
             questions = self.items.get(file, [])
             chosen += [questions[i] for i in take([q.task for q in questions], (0, count))]
         self.lm.use(model, exact=False, tell=lambda d: listener(Progress(phase="evaluate", done=d)))
-        looks = self._looks(chosen)
+        with self.device.steady(model, exact=False):
+            looks = self._looks(chosen)
         found: dict[str, Smoke] = {}
         for task in dict.fromkeys(q.task for q in chosen):
             own = [k for k, question in enumerate(chosen) if question.task == task]

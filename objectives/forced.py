@@ -8,7 +8,7 @@ only where a continuation's token is predicted. The scores are those of one row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,12 @@ class Forced:
     """The model's first choice at each of its tokens."""
     greedy: bool
     """Whether every token is the model's first choice: greedy decoding would give just this."""
+
+    @classmethod
+    def of(cls, logprobs: np.ndarray, choices: np.ndarray, tokens: Sequence[int]) -> Forced:
+        """From [n] log-probabilities and first choices."""
+        picked = tuple(choices.tolist())
+        return cls(tuple(logprobs.tolist()), picked, greedy=picked == tuple(tokens))
 
     @property
     def logprob(self) -> float:
@@ -196,6 +202,18 @@ class Layout:
         self.nodes = sum(batch.nodes for batch in self.batches)
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Tokens to be predicted, and from where."""
+
+    places: np.ndarray
+    """[M] int64 indices of the states that predict something, ascending."""
+    inverse: np.ndarray
+    """[N] int64, ascending: which of the places predicts each token."""
+    tokens: np.ndarray
+    """[N] int64 the tokens."""
+
+
 class _Batch:
     """Rows of one forward pass as arrays."""
 
@@ -217,10 +235,10 @@ class _Batch:
             for n, k, node in row.wanted
         ]
         table = np.array(sorted(wanted), dtype=np.int64).reshape(-1, 3)
-        self.places, self.inverse = np.unique(table[:, 0], return_inverse=True)
-        """[M] places whose state predicts something, ascending; and for each target, which."""
-        self.targets, self.slots = table[:, 1], table[:, 2]
-        """[N] tokens to be predicted, and where their outcome goes."""
+        places, inverse = np.unique(table[:, 0], return_inverse=True)
+        self.targets = Targets(places, inverse, table[:, 1])
+        self.slots = table[:, 2]
+        """[N] where each target's outcome goes among those of all requests."""
 
     def inputs(self, device: torch.device) -> dict[str, Any]:
         """What the model is called with."""
@@ -272,41 +290,50 @@ def force(
                     states = model.get_decoder()(**inputs).last_hidden_state
                     head = model.get_output_embeddings()
             flat = states.reshape(-1, states.shape[-1])
-            for found, chosen, part in _heads(flat, head, batch, device, exact=exact):
-                logprobs[batch.slots[part]] = found.cpu().numpy()
-                choices[batch.slots[part]] = chosen.cpu().numpy()
+            logprobs[batch.slots], choices[batch.slots] = predict(
+                flat, head, batch.targets, device, exact=exact
+            )
             done += batch.nodes
             tell(done / layout.nodes)
     result = []
     for number, request in enumerate(layout.requests):
         own = slice(int(layout.first[number]), int(layout.first[number + 1]))
-        picked = tuple(choices[own].tolist())
-        greedy = picked == request.ids[request.start :]
-        result.append(Forced(tuple(logprobs[own].tolist()), picked, greedy=greedy))
+        result.append(Forced.of(logprobs[own], choices[own], request.ids[request.start :]))
     return result
 
 
-def _heads(
-    flat: torch.Tensor,
+def predict(
+    states: torch.Tensor,
     head: Callable[[torch.Tensor], torch.Tensor] | None,
-    batch: _Batch,
+    targets: Targets,
     device: Device,
     *,
     exact: bool,
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, slice]]:
-    """(log-probabilities, first choices, which targets) for some of the places after another.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-probabilities of tokens, and the model's first choices in their place.
 
-    `flat` is [B * T, H] states, or logits if there is no head.
+    Args:
+        states: [B * T, H] states, or logits if there is no head.
+        head: gives logits.
+        targets: N tokens.
+        device: what to compute on.
+        exact: compute in the base's stored precision.
+
+    Returns:
+        [N] float64 natural log-probabilities and [N] int64 tokens.
     """
+    logprobs = np.zeros(len(targets.tokens))
+    choices = np.zeros(len(targets.tokens), dtype=np.int64)
     step = HEAD_ROWS[device.torch_device.type]
-    for first in range(0, len(batch.places), step):
-        last = min(first + step, len(batch.places))
-        here = torch.from_numpy(batch.places[first:last]).to(device.torch_device)
-        part = slice(*np.searchsorted(batch.inverse, [first, last]).tolist())
-        own = torch.from_numpy(batch.inverse[part] - first).to(device.torch_device)
-        targets = torch.from_numpy(batch.targets[part]).to(device.torch_device)
+    for first in range(0, len(targets.places), step):
+        last = min(first + step, len(targets.places))
+        here = torch.from_numpy(targets.places[first:last]).to(device.torch_device)
+        part = slice(*np.searchsorted(targets.inverse, [first, last]).tolist())
+        own = torch.from_numpy(targets.inverse[part] - first).to(device.torch_device)
+        tokens = torch.from_numpy(targets.tokens[part]).to(device.torch_device)
         with device.precision(exact=exact):
-            logits = flat[here] if head is None else head(flat[here])
+            logits = states[here] if head is None else head(states[here])
         logits = logits.float()
-        logprobs = logits[own, targets] - logits.logsumexp(-1)[own]
-        yield logprobs, logits.argmax(-1)[own], part
+        logprobs[part] = (logits[own, tokens] - logits.logsumexp(-1)[own]).cpu().numpy()
+        choices[part] = logits.argmax(-1)[own].cpu().numpy()
+    return logprobs, choices

@@ -20,7 +20,7 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
-from objectives.decode import decode, plain_attention
+from objectives.decode import Known, decode, plain_attention
 from objectives.forced import Forced, Layout, Request, force
 from objectives.quantize import Device
 from search.errors import BadInput
@@ -241,13 +241,24 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             )
         return int(self.max_length - most)
 
-    def answer(self, contexts: Sequence[str], until: list[str], most: int) -> list[str]:
-        """Greedy answers to contexts, at most `most` tokens, cut before the first stop."""
+    def answer(
+        self,
+        contexts: Sequence[str],
+        until: list[str],
+        most: int,
+        *,
+        expected: Sequence[Sequence[int]] | None = None,
+        known: Known = lambda *_: False,
+    ) -> list[str]:
+        """Greedy answers to contexts, at most `most` tokens, cut before the first stop.
+
+        `expected` and `known` spare decoding: see `objectives.decode.decode`; only where `simple`.
+        """
         room = self.room(most)
-        if not self._simple():
+        if not self.simple:
             return self._as_hflm(contexts, until, most)
         ends = self.ends()
-        prompts = [ids[-room:] for ids in self._contexts(contexts)]
+        prompts = [ids[-room:] for ids in map(self.context, contexts)]
         tokens = decode(
             self.model,
             prompts,
@@ -256,6 +267,8 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             self.device_of_job,
             exact=self.exact,
             tell=self.tell,
+            expected=expected,
+            known=known,
         )
         found = []
         for ids in tokens:
@@ -264,7 +277,8 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             found.append(postprocess_generated_text(text, until, None))
         return found
 
-    def _simple(self) -> bool:
+    @property
+    def simple(self) -> bool:
         """Whether greedy decoding is no more than the argmax of what the head says."""
         config = getattr(self.model, "generation_config", None)
         steered = any(getattr(config, name, None) not in (None, 0, 1.0, []) for name in STEERING)
@@ -281,15 +295,21 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             found: list[str] = super().generate_until(requests, disable_tqdm=True)
         return found
 
-    def _contexts(self, contexts: Sequence[str]) -> list[list[int]]:
-        """Tokens of contexts as HFLM makes them for generation."""
-        bos = getattr(self.tokenizer, "bos_token", None)
-        found = []
-        for text in contexts:
-            special = {"add_special_tokens": False} if has_bos_prefix(text, bos) else {}
-            ids: list[int] = self.tokenizer(text, **special)["input_ids"]
-            found.append(ids or [self.prefix_token_id])
-        return found
+    def context(self, text: str) -> list[int]:
+        """Tokens of a context as HFLM makes them for generation."""
+        special = {}
+        if has_bos_prefix(text, getattr(self.tokenizer, "bos_token", None)):
+            special = {"add_special_tokens": False}
+        ids: list[int] = self.tokenizer(text, **special)["input_ids"]
+        return ids or [self.prefix_token_id]
+
+    def after(self, text: str, answer: str) -> list[int]:
+        """Tokens of an answer after a context, as a model that reads the context would write it."""
+        before, whole = self.context(text), self.context(text + answer)
+        if whole[: len(before)] == before and len(whole) > len(before):
+            return whole[len(before) :]
+        ids: list[int] = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return ids
 
     def ends(self) -> set[int]:
         """Tokens that end an answer."""

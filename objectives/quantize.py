@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,27 @@ class Device:
         if exact or not self.autocast:
             return nullcontext()
         return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
+
+    @contextmanager
+    def steady(self, model: Any, *, exact: bool) -> Iterator[None]:
+        """Context of many forward passes with one model, on a CPU faster than each on its own.
+
+        Autocast casts float32 weights to bfloat16 in every pass, unless they ask for gradients: of
+        those it keeps the cast until its outermost context ends. So frozen weights ask for
+        gradients meanwhile, and none is computed.
+        """
+        if exact or not self.autocast or self.torch_device.type != "cpu":
+            yield
+            return
+        frozen = [p for p in model.parameters() if p.is_floating_point() and not p.requires_grad]
+        try:
+            for parameter in frozen:
+                parameter.requires_grad_(requires_grad=True)
+            with torch.no_grad(), self.precision(exact=False):
+                yield
+        finally:
+            for parameter in frozen:
+                parameter.requires_grad_(requires_grad=False)
 
 
 def find_device() -> Device:

@@ -98,12 +98,12 @@ class Generation(Asked):
         self.context: str = self.instances[0].args[0]
         self.until, self.most = lm.options(self.instances[0].args[1])
         self.gold: str = item["answer"]
-        request = lm.pair(self.context, self.gold or "\n")
-        self.whole = request.start <= lm.room(self.most)
-        """Whether decoding would see the same context: a longer one is cut differently."""
-        end = min(lm.ends())
-        # one token more: what the model would say after the right answer
-        self.requests = [Request((*request.ids, end), request.start)]
+        context = lm.context(self.context)[-lm.room(self.most) :]
+        answer = lm.after(self.context, self.gold) or lm.after(self.context, "\n")
+        answer = answer[: max(1, lm.max_length - len(context) - 1)]
+        self.expected = (*answer, min(lm.ends()))
+        """Tokens of the right answer and one more: what would the model say after it?"""
+        self.requests = [Request((*context, *self.expected), len(context))]
         self.plain = bool(self.gold) and _is_exact_match(task, leaf)
         """Whether only an answer equal to the right one, letter by letter, scores."""
 
@@ -124,17 +124,13 @@ class Generation(Asked):
         first other choice ends the answer, or leads where teacher forcing cannot follow. Where only
         the right answer scores, that is enough to know: whatever follows, the answer is another.
         """
-        request = self.requests[0]
-        target = request.ids[request.start :]
-        if not self.whole or request.start + len(target) > self.lm.max_length:
-            return None
-        if self.lm.tok_decode(target[:-1]) != self.gold:
+        right = self.expected[:-1]
+        if self.lm.tok_decode(right) != self.gold:
             return None
         followed = next(
-            (k for k, token in enumerate(target[:-1]) if forced.choices[k] != token),
-            len(target) - 1,
+            (k for k, token in enumerate(right) if forced.choices[k] != token), len(right)
         )
-        tokens = [*target[:followed], forced.choices[followed]]
+        tokens = [*right[:followed], forced.choices[followed]]
         ended = forced.choices[followed] in self.lm.ends()
         text: str = self.lm.tok_decode(tokens[:-1] if ended else tokens)
         if ended or len(tokens) >= self.most or any(t in text for t in self.until if t):

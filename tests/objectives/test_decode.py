@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from objectives import decode as decoding
 from objectives.decode import decode, plain_attention
+from objectives.forced import Forced, Layout, Request, force
 from objectives.quantize import Device, find_device
 
 MOST = 12
@@ -100,3 +101,52 @@ def test_looking_seldom_changes_no_answer(
 def test_models_with_windows_are_left_to_transformers(config: dict[str, Any], plain: bool) -> None:
     """A slab and a mask say all there is only where every layer sees everything."""
     assert plain_attention(SimpleNamespace(**config)) is plain
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    prompts=PROMPTS,
+    preamble=st.lists(st.integers(3, 30), max_size=6),
+    answers=st.lists(st.lists(st.integers(3, 30), min_size=1, max_size=15), min_size=7, max_size=7),
+    spared=st.sets(st.integers(0, 6)),
+    rows=st.integers(1, 4),
+)
+def test_expected_answers_are_judged_as_teacher_forcing_does(
+    model: Any,
+    device: Device,
+    prompts: list[list[int]],
+    preamble: list[int],
+    answers: list[list[int]],
+    spared: set[int],
+    rows: int,
+) -> None:
+    """And change nothing for the prompts that are then decoded; the others are not."""
+    prompts = [[*preamble, *prompt] for prompt in prompts]
+    expected = answers[: len(prompts)]
+    told: dict[int, Forced] = {}
+
+    def known(number: int, forced: Forced) -> bool:
+        told[number] = forced
+        return number in spared
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "ROWS", {"cpu": rows})
+        found = decode(
+            model,
+            prompts,
+            lambda *_: False,
+            MOST,
+            device,
+            exact=True,
+            expected=expected,
+            known=known,
+        )
+    requests = [
+        Request((*prompt, *answer), len(prompt))
+        for prompt, answer in zip(prompts, expected, strict=True)
+    ]
+    alone = force(model, Layout(requests, model.config, device, share=False), device, exact=True)
+    for number, (prompt, tokens) in enumerate(zip(prompts, found, strict=True)):
+        assert told[number].logprobs == pytest.approx(alone[number].logprobs, abs=1e-4)
+        assert told[number].choices == alone[number].choices
+        assert tokens == ([] if number in spared else greedy(model, prompt, set()))
