@@ -20,6 +20,7 @@ from objectives.rows import (
     Row,
     form_of,
     hold_back,
+    prompt_key,
     read_hub,
     read_jsonl,
     to_item,
@@ -33,7 +34,7 @@ ITEM_SEED = 1_000_003
 """Added to the job's seed for items, so that no generator makes a training row of an item."""
 
 ITEMS = ("search", "finalists", "final", "heldout")
-"""Files of evaluation items; no two share an item."""
+"""Files of evaluation items; no two share a question with its answer."""
 LISTED = 50
 """Overlapping rows that the report shows; data/contamination.jsonl has them all."""
 FEWEST = 3
@@ -83,6 +84,7 @@ def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
     items: dict[str, list[Row]] = {name: [] for name in ITEMS}
     leaves: dict[str, harness.Leaf] = {}
     metrics: dict[str, str] = {}
+    seen: dict[str, str] = {}
     for task in study.tasks + study.heldout:
         searched = task in study.tasks
         counts = wanted if searched else (study.heldout_items,)
@@ -97,7 +99,13 @@ def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
             parts = harness.cut(found, counts)
             metrics[task.name] = "exact match"
         for name, part in zip(groups, parts, strict=True):
-            items[name] += part
+            fresh = [item for item in part if seen.setdefault(_identity(item), name) == name]
+            if len(fresh) < len(part):
+                known = len(part) - len(fresh)
+                lines.append(f"{task.name}: {known} {name} items left out: another task has them")
+            if not fresh:
+                raise BadInput(f"task {task.name}: all its {name} items belong to other tasks too")
+            items[name] += fresh
     index = Index(item for group in items.values() for item in group)
     overlaps: list[Overlap] = []
     hashes: dict[str, str] = {}
@@ -115,6 +123,7 @@ def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
     hashes["contamination.jsonl"] = _write(run_dir, "contamination.jsonl", listed)
     if leaves:
         hashes |= harness.keep(list(leaves.values()), _folder(study), run_dir / "data")
+        harness.verify([item for group in items.values() for item in group], run_dir / "data")
     return Prepared(
         lines=lines,
         sha256=hashes,
@@ -124,6 +133,11 @@ def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
             "rows": listed[:LISTED],
         },
     )
+
+
+def _identity(item: Row) -> str:
+    """What makes two items of different tasks the same: question and answer."""
+    return f"{prompt_key(item)} -> {' '.join(item['answer'].lower().split())}"
 
 
 def _folder(study: Study) -> Path | None:

@@ -25,8 +25,9 @@ SLAB_BYTES = 2 * 2**30
 """Bytes that keys and values may take on a CPU."""
 LOOK = {"cpu": 1, "cuda": 8}
 """Steps between two looks at what was decoded: looking makes a GPU wait."""
-LEAVE = 0.75
-"""The batch is made smaller once this share of its rows, or less, is still going on."""
+LEAVE = {"cpu": 0.75, "cuda": 0.4}
+"""The batch is made smaller once this share of its rows, or less, is still going on: on a CUDA
+device that costs a new graph."""
 
 Known = Callable[[int, Forced], bool]
 """(prompt, what the model makes of its expected answer) -> whether its answer is known by that."""
@@ -160,8 +161,16 @@ def _rows(config: Any, width: int, device: Device) -> int:
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     kind = device.torch_device.type
     one = 2 * text.num_hidden_layers * heads * size * width * (4 if kind == "cpu" else 2)
-    free = SLAB_BYTES if kind == "cpu" else SLAB_SHARE * torch.cuda.mem_get_info()[0]
+    free = SLAB_BYTES if kind == "cpu" else SLAB_SHARE * _free_gpu_bytes()
     return max(1, min(ROWS[kind], int(free / one)))
+
+
+def _free_gpu_bytes() -> int:
+    """What this process may still take: on the device, and of its own cap (--gpu-memory)."""
+    free, total = torch.cuda.mem_get_info()
+    used = torch.cuda.memory_allocated()
+    cap = int(total * torch.cuda.get_per_process_memory_fraction())
+    return min(free + torch.cuda.memory_reserved() - used, cap - used)
 
 
 class Decoding:
@@ -204,6 +213,7 @@ class Decoding:
                 opinions = self.peek(last)
                 going = [k for k in going if not known(k, opinions[k])]
             if not going:
+                tell(1.0)
                 return answers
             token = self.choice(last)
             state = Step(self, token)
@@ -220,7 +230,7 @@ class Decoding:
                 alive = [k for k, i in enumerate(going) if i not in complete]
                 if not alive or length >= self.most:
                     break
-                if len(alive) <= LEAVE * len(going):
+                if len(alive) <= LEAVE[self.device.torch_device.type] * len(going):
                     state.keep(alive)
                     going = [going[k] for k in alive]
                 looked = length
@@ -285,7 +295,7 @@ class Decoding:
             seen = np.zeros((len(prompts), width, self.start + width), dtype=bool)
             for b, (prompt, answer) in enumerate(zip(prompts, expected, strict=True)):
                 tokens[b, : len(answer)] = answer
-                positions[b] = np.arange(len(prompt), len(prompt) + width)
+                positions[b, : len(answer)] = np.arange(len(prompt), len(prompt) + len(answer))
                 seen[b, :, : self.shared] = True
                 seen[b, :, self.shared + self.start - len(prompt) : self.start] = True
             seen[:, :, self.start :] = np.tri(width, dtype=bool)
@@ -350,6 +360,10 @@ class Step:
         self.seen = (~hidden & (columns < batch.start))[:, None, None]
         """[B, 1, 1, width] bool: the columns that a row's new token sees."""
         batch.slab.column = self.column
+        text = getattr(batch.model.config, "get_text_config", lambda: batch.model.config)()
+        self.furthest = getattr(text, "max_position_embeddings", None) or 2**31
+        self.furthest -= 1
+        """Last position the model knows: steps after an answer's end must not leave it."""
         self.taken = 0
         self.graph: Any = None
         self.captured = target.type == "cuda"
@@ -386,7 +400,7 @@ class Step:
         seen = self.seen[..., : self.batch.slab.limit]
         states = self.batch.states(self.ids, self.positions, seen)
         self.ids.copy_(self.batch.choice(states[:, -1])[:, None])
-        self.positions.add_(1)
+        self.positions.add_(1).clamp_(max=self.furthest)
         self.column.add_(1)
 
     def _capture(self) -> None:

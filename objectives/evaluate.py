@@ -16,6 +16,8 @@ from objectives.rows import iterate_jsonl
 
 SMOKE_TOKENS = 12
 """Tokens of an answer that a smoke test looks at."""
+SMOKE_FILTERED = 48
+"""The same where a task's filters have to find something in the answer."""
 
 
 def take(tasks: Sequence[str], part: tuple[int, int] | None) -> list[int]:
@@ -209,14 +211,25 @@ class Evaluator:
         groups: dict[tuple[tuple[str, ...], int], list[int]] = {}
         for k, question in enumerate(questions):
             if isinstance(question, Generation):
-                kind = (tuple(question.until), min(SMOKE_TOKENS, question.most))
+                filters = question.harness.config.filter_list
+                most = SMOKE_FILTERED if filters else SMOKE_TOKENS
+                kind = (tuple(question.until), min(most, question.most))
                 groups.setdefault(kind, []).append(k)
             elif not isinstance(question, Choice):
                 groups.setdefault(((), SMOKE_TOKENS), []).append(k)
         for (until, most), members in groups.items():
             texts = self.lm.answer([questions[k].prompt for k in members], list(until), most)
-            looks |= {k: (text, _bad_text(text)) for k, text in zip(members, texts, strict=True)}
+            for k, text in zip(members, texts, strict=True):
+                looks[k] = (text, _bad_text(text) or self._unfiltered(questions[k], text, most))
         return [looks[k] for k in range(len(questions))]
+
+    def _unfiltered(self, question: Question, text: str, most: int) -> str:
+        """What is wrong with a complete answer in which a task's filters find nothing."""
+        if not isinstance(question, Generation) or not question.says_nothing(text):
+            return ""
+        if most < question.most and len(self.lm.after(question.context, text)) >= most - 1:
+            return ""  # cut short by the smoke test: what they look for may have been to come
+        return "the task's filters find nothing in it"
 
 
 def _bad_values(values: Sequence[float]) -> str:

@@ -24,9 +24,10 @@ ALIGNED = 8
 MASKED = 3.0
 """Cost of masked attention relative to its arithmetic: it computes what it then hides, with slower
 kernels than plain causal attention."""
-HEAD_ROWS = {"cpu": 2048, "cuda": 8192}
-"""Positions whose logits are held at once, by kind of device: 2,048 of them take 400 MB in float32
-at 50,000 tokens of vocabulary."""
+HEAD_BYTES = {"cpu": 400_000_000, "cuda": 1_600_000_000}
+"""Bytes that the float32 logits held at once may take, by kind of device."""
+WHOLE = 16
+"""Where a model's own head runs over all positions, a batch holds this many times fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,15 @@ def attention_cost(config: Any) -> float:
 class Layout:
     """Requests laid out for a model of one architecture; made once, used for every trial."""
 
-    def __init__(self, requests: Sequence[Request], config: Any, device: Device, *, share: bool):
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        config: Any,
+        device: Device,
+        *,
+        share: bool,
+        whole_head: bool = False,
+    ) -> None:
         """Lay requests out.
 
         Args:
@@ -190,15 +199,15 @@ class Layout:
             config: the model's configuration.
             device: gives the most tokens of a forward pass.
             share: compute common beginnings once (needs a model that obeys a [B, 1, T, T] mask).
+            whole_head: the model's own head will run over all positions.
         """
+        tokens = device.eval_tokens // (WHOLE if whole_head else 1)
         self.requests = list(requests)
         lengths = [len(r.ids) - r.start for r in self.requests]
         self.first = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         """Index of each request's first continuation token among those of all requests."""
         rows = lay_out(self.requests, attention_cost(config), share=share) if requests else []
-        self.batches = [
-            _Batch(batch, self.requests, self.first) for batch in batched(rows, device.eval_tokens)
-        ]
+        self.batches = [_Batch(batch, self.requests, self.first) for batch in batched(rows, tokens)]
         self.nodes = sum(batch.nodes for batch in self.batches)
 
 
@@ -222,7 +231,7 @@ class _Batch:
         self.nodes = sum(len(row.ids) for row in rows)
         self.chain = all(row.chain for row in rows)
         self.ids = np.zeros((len(rows), width), dtype=np.int64)
-        self.positions = np.tile(np.arange(width), (len(rows), 1))
+        self.positions = np.zeros((len(rows), width), dtype=np.int64)
         self.ends = np.tile(np.arange(1, width + 1), (len(rows), 1))
         """[B, T] see `Row.ends`; padding is seen by itself alone: to see nothing would be NaN."""
         for b, row in enumerate(rows):
@@ -324,7 +333,8 @@ def predict(
     """
     logprobs = np.zeros(len(targets.tokens))
     choices = np.zeros(len(targets.tokens), dtype=np.int64)
-    step = HEAD_ROWS[device.torch_device.type]
+    vocabulary = states.shape[-1] if head is None else getattr(head, "out_features", 50_000)
+    step = max(64, HEAD_BYTES[device.torch_device.type] // (4 * vocabulary))
     for first in range(0, len(targets.places), step):
         last = min(first + step, len(targets.places))
         here = torch.from_numpy(targets.places[first:last]).to(device.torch_device)

@@ -21,6 +21,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import getproxies
+
+import numpy as np
 
 from objectives.rows import Row
 from search.errors import BadInput
@@ -28,6 +31,28 @@ from studies.study import LmEval
 
 FEWSHOT_SEED = 1234
 """lm-eval's own default, so that its command line draws the same few-shot examples."""
+RANDOM_SEED = 0
+"""lm-eval's own default for Python's global generator."""
+PLAIN = {"until", "do_sample", "temperature", "top_p", "top_k"} | {
+    "max_gen_toks",
+    "max_new_tokens",
+    "max_tokens",
+    "max_completion_tokens",
+}
+"""Keys of generation_kwargs that greedy decoding can honour."""
+KEPT = (
+    "doc_to_text",
+    "doc_to_target",
+    "doc_to_choice",
+    "process_results",
+    "metric_list",
+    "filter_list",
+    "generation_kwargs",
+    "target_delimiter",
+    "gen_prefix",
+    "output_type",
+)
+"""Keys of a task that decide how an answer is asked for and scored: a group may override them."""
 LOCAL_BUILDERS = {"json", "csv", "parquet", "arrow", "text", "pandas"}
 """Values of dataset_path that name a file format rather than a dataset of the hub."""
 DATA_KEYS = {"dataset_path", "dataset_kwargs", "dataset_name"}
@@ -55,6 +80,12 @@ class Leaf:
     """The filter whose answers it is computed on."""
     version: str
     """The task's own version."""
+    several_inputs: int
+    """Whether its choices are contexts, and how many; lm-eval decides by its first document."""
+    several_targets: int
+    """Whether it has several right answers, and how many; likewise."""
+    overrides: dict[str, Any]
+    """What a group changed of the task's own YAML."""
 
 
 # ------------------------------------------------------------------ finding tasks
@@ -124,14 +155,19 @@ def check_folder(include_path: Path) -> None:
         )
     import yaml  # noqa: PLC0415  # comes with datasets
 
+    tasks = 0
     for file in files:
         try:
             root = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+        except yaml.composer.ComposerError:
+            continue  # several documents: no task
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadInput(f"--include-path: {file} is no readable YAML ({reason})") from None
-        if not isinstance(root, yaml.MappingNode):
-            raise BadInput(f"--include-path: {file} must hold a mapping such as `task: my_task`")
+        if isinstance(root, yaml.MappingNode):
+            tasks += any(key.value in {"task", "group", "include"} for key, _ in root.value)
+    if not tasks:
+        raise BadInput(f"--include-path {include_path}: no .yaml file there names a task")
 
 
 def in_folder(name: str, include_path: Path) -> bool:
@@ -156,13 +192,9 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
         BadInput: unknown, or its data cannot be had, or it cannot be used here.
     """
     warnings.filterwarnings("ignore", module=r"lm_eval\..*|datasets\..*")
-    files = _file_of(library())
-    if include_path and in_folder(name, include_path):
-        manager, spec = _manager(include_path, defaults=False), name
-    elif files.get(name) and files[name].stem == name:
-        manager, spec = _manager(None, defaults=False), str(files[name])
-    else:
-        manager, spec = _manager(include_path, defaults=True), name
+    random.seed(RANDOM_SEED)  # some tasks shuffle with the global generators; lm-eval seeds them
+    np.random.seed(FEWSHOT_SEED)
+    manager, spec = _find(name, include_path)
     if spec == name and name not in manager.all_tasks:
         raise BadInput(f"lm-eval has no task named {name!r}; `lm-eval ls tasks` lists them")
     where = _data_of(manager, spec)
@@ -177,6 +209,24 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     for leaf, task in loaded.items():
         _usable(leaf, task)
     return dict(loaded)
+
+
+def _find(name: str, include_path: Path | None) -> tuple[Any, str]:
+    """The TaskManager that knows a task, and what to ask it for; the quickest one that will do."""
+    if include_path and in_folder(name, include_path):
+        own = _manager(include_path, defaults=False)
+        members = _config(own, name).get("task")
+        names = [m.get("task") if isinstance(m, dict) else m for m in members or []]
+        if isinstance(members, str) or all(member in own.all_tasks for member in names):
+            return own, name
+        return _manager(include_path, defaults=True), name
+    file = _file_of(library()).get(name)
+    if file and file.stem == name:
+        alone = _manager(None, defaults=False)
+        config = _config(alone, str(file))
+        if config.get("task") == name and "group" not in config:
+            return alone, str(file)
+    return _manager(include_path, defaults=True), name
 
 
 def _config(manager: Any, spec: str) -> Mapping[str, Any]:
@@ -205,8 +255,11 @@ def _is_local(dataset_path: str) -> bool:
 def hub_answers() -> bool:
     """Whether the Hugging Face hub can be reached from here."""
     url = urlparse(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    if getproxies():
+        return True  # a proxy speaks for it; whether it answers is seen when it is asked
+    port = url.port or (80 if url.scheme == "http" else 443)
     try:
-        with socket.create_connection((url.hostname or "", url.port or 443), HUB_TIMEOUT_S):
+        with socket.create_connection((url.hostname or "", port), HUB_TIMEOUT_S):
             return True
     except OSError:
         return False
@@ -226,7 +279,8 @@ def _why(name: str, error: Exception, where: str | None, manager: Any, spec: str
     config = _config(manager, spec)
     lost = "Couldn't reach" in reason or "OfflineMode" in reason
     if lost or (where and not _is_local(where) and not hub_answers()):
-        where = where or reason.partition("'")[2].partition("'")[0]
+        asked = re.search(r"reach '([^']+)'", reason)
+        where = asked[1] if asked else where
         splits = [config.get(f"{part}_split") for part in ("training", "validation", "test")]
         wanted = [split for split in splits if split] or ["test"]
         files = ", ".join(f"{split}: {name}-{split}.jsonl" for split in wanted)
@@ -239,7 +293,7 @@ def _why(name: str, error: Exception, where: str | None, manager: Any, spec: str
         files = json.dumps((config.get("dataset_kwargs") or {}).get("data_files"))
         return f"task {name}: cannot read its data_files {files}; give paths of existing files"
     if isinstance(error, IndexError):
-        return f"task {name}: it has no items"
+        return f"task {name}: it has no items, or an item with an empty choice; give it items"
     return f"task {name}: lm-eval cannot load it ({reason}); mend its YAML or data"
 
 
@@ -249,11 +303,17 @@ def _usable(leaf: str, task: Any) -> None:
         raise BadInput(f"task {leaf}: it runs code that a model wrote, which is not done here")
     if getattr(task, "MULTIMODAL", False):
         raise BadInput(f"task {leaf}: it asks about images or sound; choose one of text")
-    options = task.config.generation_kwargs or {}
-    if kind == "generate_until" and (options.get("do_sample") or options.get("num_beams", 1) != 1):
+    options = (task.config.generation_kwargs or {}) if kind == "generate_until" else {}
+    warm = float(options.get("temperature") or 0) > 0
+    if options.get("do_sample", warm):
         raise BadInput(
-            f"task {leaf}: it samples its answers (do_sample or num_beams in generation_kwargs), "
+            f"task {leaf}: it samples its answers (do_sample in generation_kwargs), "
             "which no two evaluations repeat; copy its YAML with do_sample: false"
+        )
+    if odd := sorted(set(options) - PLAIN):
+        raise BadInput(
+            f"task {leaf}: its generation_kwargs ask for {', '.join(odd)}, but answers are decoded "
+            "greedily here; copy its YAML without"
         )
     if not str((task.config.metadata or {}).get("config_source", "")):
         raise BadInput(f"task {leaf}: it is written in Python, not in YAML; choose another")
@@ -286,7 +346,8 @@ def draw(
     """
     include_path = origin.include_path
     tasks = load(origin.task, include_path)
-    pool = [(leaf, number) for leaf, task in tasks.items() for number in range(_count(leaf, task))]
+    docs = {leaf: _docs(leaf, task) for leaf, task in tasks.items()}
+    pool = [(leaf, number) for leaf in tasks for number in range(len(docs[leaf]))]
     if len(pool) < len(counts):
         raise BadInput(f"task {name}: only {len(pool)} items; it needs at least {len(counts)}")
     wanted = min(sum(counts), len(pool))
@@ -301,7 +362,10 @@ def draw(
             # in ascending order from one seed, as lm-eval's own `samples=` draws few-shot examples
             tasks[leaf].set_fewshot_seed(FEWSHOT_SEED)
             for place in sorted(place for place in part if place[0] == leaf):
-                made[place] = _item(name, leaf, tasks[leaf], place[1], single=len(tasks) == 1)
+                made[place] = _item(name, tasks[leaf], place, docs[leaf][place[1]])
+        if len(tasks) > 1:
+            for (leaf, number), item in made.items():
+                item["id"] = f"{leaf}:{number}"
         groups.append([made[place] for place in part])
     scored = ", ".join(sorted({f"{leaf.metric} ({leaf.filter})" for leaf in leaves.values()}))
     source = "--include-path" if any(leaf.own for leaf in leaves.values()) else "lm-eval"
@@ -326,9 +390,10 @@ def cut(chosen: Sequence[Any], counts: Sequence[int]) -> list[list[Any]]:
     return parts
 
 
-def _count(leaf: str, task: Any) -> int:
+def _docs(leaf: str, task: Any) -> Any:
+    """A task's documents; asked for once, since a task may shuffle them each time."""
     try:
-        return len(task.eval_docs)
+        return task.eval_docs
     except Exception as error:  # noqa: BLE001  # users' code
         raise BadInput(f"task {leaf}: it has no items ({error})") from None
 
@@ -338,9 +403,9 @@ def as_messages(history: list[dict[str, str]], *, add_generation_prompt: bool = 
     return json.dumps({"messages": history, "generate": add_generation_prompt}, ensure_ascii=False)
 
 
-def _item(name: str, leaf: str, task: Any, number: int, *, single: bool) -> Row:
+def _item(name: str, task: Any, place: tuple[str, int], doc: Any) -> Row:
+    leaf, number = place
     try:
-        doc = task.eval_docs[number]
         shots = task.config.num_fewshot or 0
         context = task.fewshot_context(
             doc,
@@ -363,7 +428,7 @@ def _item(name: str, leaf: str, task: Any, number: int, *, single: bool) -> Row:
         raise BadInput(f"task {leaf}, item {number}: its prompt has over {TOO_BIG:,} characters")
     return {
         "task": name,
-        "id": number if single else f"{leaf}:{number}",
+        "id": number,
         "messages": asked,
         "answer": answer,
         "lm_eval": {"task": leaf, "doc_id": number, "doc": kept, "prompts": prompts},
@@ -415,7 +480,36 @@ def _leaf(leaf: str, task: Any, include_path: Path | None) -> Leaf:
         metric=metric,
         filter=chosen,
         version=str(facts.get("version", "")),
+        several_inputs=task.multiple_input,
+        several_targets=task.multiple_target,
+        overrides=_overrides(leaf, task, source),
     )
+
+
+def _overrides(leaf: str, task: Any, path: Path) -> dict[str, Any]:
+    """What of a task's configuration does not come from its own YAML."""
+    from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  # no public way
+
+    own = load_yaml(path, resolve_func=True)
+    found = {}
+    for key in KEPT:
+        value = getattr(task.config, key)
+        if value is None or value == own.get(key) or _same_function(value, own.get(key)):
+            continue
+        try:
+            found[key] = json.loads(json.dumps(value))
+        except TypeError:
+            if key not in own:
+                raise BadInput(
+                    f"task {leaf}: its group sets {key} to code, which cannot be kept; name the "
+                    "task itself"
+                ) from None
+    return found
+
+
+def _same_function(one: Any, other: Any) -> bool:
+    """Whether two loads of one YAML gave the same function."""
+    return callable(one) and callable(other) and one.__qualname__ == other.__qualname__
 
 
 def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
@@ -430,7 +524,7 @@ def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
     doc = task.eval_docs[0]
     better = task.higher_is_better()
     best: tuple[str, str] | None = None
-    for name in [f.name for f in task._filters]:  # lm-eval shows them nowhere else
+    for name in filters(task):  # lm-eval shows them nowhere else
         try:
             found = outcome(task, doc, perfect(task, doc), name)
         except Exception:  # noqa: BLE001  # a users' metric may refuse a made-up answer
@@ -464,6 +558,17 @@ def perfect(task: Any, doc: Any) -> list[Any]:
     return [(0.0, True) if k == right else (-100.0, False) for k in range(count)]
 
 
+def filters(task: Any) -> list[str]:
+    """Names of a task's filters, in its order."""
+    # NOTE(lm-eval): `_filters` and `_metric_fn_kwargs` are shown nowhere else.
+    return [ensemble.name for ensemble in task._filters]
+
+
+def filtered(task: Any, doc: Any, response: Any, chosen: str) -> Any:
+    """What a task's filter makes of one response."""
+    return _answers(task, doc, [response], chosen)[0]
+
+
 def outcome(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> Mapping[str, Any]:
     """What lm-eval's filters and metrics make of a document's responses.
 
@@ -473,6 +578,11 @@ def outcome(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> Mappi
         responses: one per request: (log-likelihood, greedy) or text.
         chosen: the filter's name.
     """
+    found: Mapping[str, Any] = task.process_results(doc, _answers(task, doc, responses, chosen))
+    return found
+
+
+def _answers(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> list[Any]:
     from lm_eval.api.instance import Instance  # noqa: PLC0415  # only where a task is
 
     instances = [
@@ -486,12 +596,10 @@ def outcome(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> Mappi
         )
         for k, response in enumerate(responses)
     ]
-    for ensemble in task._filters:  # `apply_filters` works on requests it made itself
+    for ensemble in task._filters:
         if ensemble.name == chosen:
             ensemble.apply(instances)
-    answers = [instance.filtered_resps[chosen] for instance in instances]
-    found: Mapping[str, Any] = task.process_results(doc, answers)
-    return found
+    return [instance.filtered_resps[chosen] for instance in instances]
 
 
 # ------------------------------------------------------------ keeping and loading
@@ -511,19 +619,80 @@ def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> dict[
         json.dumps({leaf.name: asdict(leaf) for leaf in leaves}, indent=2) + "\n", encoding="utf-8"
     )
     files = [index]
-    if include_path is not None and any(leaf.own for leaf in leaves):
-        for path in sorted(include_path.rglob("*")):
-            if path.suffix in {".yaml", ".py"} and path.is_file():
-                target = data / "tasks" / path.relative_to(include_path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                text = path.read_text(encoding="utf-8")
-                target.write_text(
-                    _without_data(text) if path.suffix == ".yaml" else text, encoding="utf-8"
-                )
-                files.append(target)
+    wanted: set[Path] = set()
+    for leaf in leaves:
+        if leaf.own and include_path is not None:
+            wanted |= _needed(include_path / leaf.yaml, include_path, leaf.name)
+    for path in sorted(wanted):
+        target = data / "tasks" / path.relative_to(include_path or path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8")
+        target.write_text(_without_data(text) if path.suffix == ".yaml" else text, encoding="utf-8")
+        files.append(target)
     return {
         str(file.relative_to(data)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
     }
+
+
+def _needed(path: Path, folder: Path, leaf: str) -> set[Path]:
+    """A task's file, those it includes, and the Python files beside them if it names functions.
+
+    Raises:
+        BadInput: it includes a file outside the folder.
+    """
+    import yaml  # noqa: PLC0415  # comes with datasets
+
+    root = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
+    found: set[Path] = {path}
+    includes: list[Any] = []
+    if "!function" in {node.tag for node in _scalars(root)}:
+        found |= set(path.parent.glob("*.py"))
+    for key, value in root.value:
+        if key.value == "include":
+            includes += value.value if isinstance(value, yaml.SequenceNode) else [value]
+    for node in includes:
+        other = (path.parent / node.value).resolve()
+        if not other.is_relative_to(folder):
+            raise BadInput(
+                f"task {leaf}: {path.name} includes {node.value}, which lies outside "
+                "--include-path; copy it there"
+            )
+        found |= _needed(other, folder, leaf)
+    return found
+
+
+def _scalars(node: Any) -> list[Any]:
+    """All scalar nodes below a YAML node."""
+    if isinstance(node.value, str):
+        return [node]
+    inner = [
+        part for entry in node.value for part in (entry if isinstance(entry, tuple) else [entry])
+    ]
+    return [scalar for part in inner for scalar in _scalars(part)]
+
+
+def verify(items: Sequence[Row], data: Path) -> None:
+    """Raise BadInput unless what was kept scores as the tasks themselves do; loads no model."""
+    docs: dict[str, list[Any]] = {}
+    for item in items:
+        if "lm_eval" in item:
+            docs.setdefault(item["lm_eval"]["task"], []).append(item["lm_eval"]["doc"])
+    leaves = kept(data)
+    for name, own in docs.items():
+        leaf = leaves[name]
+        try:
+            task = revive(leaf, own, data)
+            value = outcome(task, own[0], perfect(task, own[0]), leaf.filter)[leaf.metric]
+        except BadInput:
+            raise
+        except Exception as error:  # noqa: BLE001  # users' code
+            reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+            raise BadInput(
+                f"task {name}: it cannot be scored from a copy of its files ({reason}); keep all "
+                "that it needs beside its YAML"
+            ) from None
+        if not isinstance(value, int | float):
+            raise BadInput(f"task {name}: its metric {leaf.metric} gives {value!r}, no number")
 
 
 def _without_data(text: str) -> str:
@@ -557,7 +726,10 @@ def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:
     import datasets  # noqa: PLC0415  # only where a task is
     from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  # no public way
 
-    path = (data / "tasks" if leaf.own else library()) / leaf.yaml
+    root = (data / "tasks" if leaf.own else library()).resolve()
+    path = root / leaf.yaml
+    if not path.resolve().is_relative_to(root):
+        raise BadInput(f"task {leaf.name}: its file {leaf.yaml!r} lies outside its folder")
     if not path.is_file():
         raise BadInput(f"task {leaf.name}: lm-eval has no {leaf.yaml} here; install its version")
     frozen: Callable[..., Any] = lambda **_: datasets.DatasetDict(  # noqa: E731
@@ -576,7 +748,8 @@ def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:
         "num_fewshot": 0,
     }
     _quiet()
-    task = _manager(None, defaults=False).load([config])["tasks"][leaf.name]
+    task = _manager(None, defaults=False).load([config | leaf.overrides])["tasks"][leaf.name]
+    task.multiple_input, task.multiple_target = leaf.several_inputs, leaf.several_targets
     for method in ("doc_to_choice", "doc_to_target", "doc_to_text"):
         setattr(task, method, _remembering(getattr(task, method)))
     return task

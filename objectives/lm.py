@@ -22,6 +22,7 @@ from lm_eval.models.utils import (
 
 from objectives.decode import Known, decode, plain_attention
 from objectives.forced import Forced, Layout, Request, force
+from objectives.harness import PLAIN
 from objectives.quantize import Device
 from search.errors import BadInput
 
@@ -40,6 +41,10 @@ STEERING = (
     "begin_suppress_tokens",
     "forced_bos_token_id",
     "forced_eos_token_id",
+    "num_beams",
+    "guidance_scale",
+    "exponential_decay_length_penalty",
+    "stop_strings",
 )
 """Fields of a model's generation_config that change even its greedy answers."""
 
@@ -147,7 +152,13 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
 
     def layout(self, requests: Sequence[Request]) -> Layout:
         """Lay requests out for this model."""
-        return Layout(requests, self.model.config, self.device_of_job, share=self.share)
+        return Layout(
+            requests,
+            self.model.config,
+            self.device_of_job,
+            share=self.share,
+            whole_head=self.whole_head,
+        )
 
     def forced(self, layout: Layout) -> list[Forced]:
         """Teacher forcing with this model."""
@@ -203,9 +214,16 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         for number, request in enumerate(requests):
             groups.setdefault(repr(request.args[1]), []).append(number)
         for members in groups.values():
-            options = self.options(requests[members[0]].args[1])
+            kwargs = requests[members[0]].args[1]
+            until, most = self.options(kwargs)
             contexts = [requests[number].args[0] for number in members]
-            for number, text in zip(members, self.answer(contexts, *options), strict=True):
+            odd = {key: value for key, value in kwargs.items() if key not in PLAIN}
+            texts = (
+                self._as_hflm(contexts, until, most, **odd)
+                if odd
+                else self.answer(contexts, until, most)
+            )
+            for number, text in zip(members, texts, strict=True):
                 answers[number] = text
         return answers
 
@@ -221,10 +239,10 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
             eos=self.tok_decode(self.eot_token_id, skip_special_tokens=False),
         )
         most = kwargs.pop("max_gen_toks")
-        if kwargs.get("do_sample") or kwargs.get("num_beams", 1) != 1:
+        if kwargs.get("do_sample"):
             raise BadInput(
-                "the task samples its answers (do_sample or num_beams in generation_kwargs), which "
-                "no two evaluations repeat; set do_sample: false"
+                "the task samples its answers (do_sample in generation_kwargs), which no two "
+                "evaluations repeat; set do_sample: false"
             )
         return until, most
 
@@ -257,7 +275,7 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         room = self.room(most)
         if not self.simple:
             return self._as_hflm(contexts, until, most)
-        ends = self.ends()
+        ends = self.ends(until)
         prompts = [ids[-room:] for ids in map(self.context, contexts)]
         tokens = decode(
             self.model,
@@ -281,12 +299,14 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
     def simple(self) -> bool:
         """Whether greedy decoding is no more than the argmax of what the head says."""
         config = getattr(self.model, "generation_config", None)
-        steered = any(getattr(config, name, None) not in (None, 0, 1.0, []) for name in STEERING)
-        return plain_attention(self.model.config) and not self.whole_head and not steered
+        steered = any(getattr(config, name, None) not in (None, 0, 1, []) for name in STEERING)
+        return self.share and not self.whole_head and not steered
 
-    def _as_hflm(self, contexts: Sequence[str], until: list[str], most: int) -> list[str]:
-        """HFLM's own way, for models that `decode` does not do."""
-        options = {"until": until, "do_sample": False, "max_gen_toks": most}
+    def _as_hflm(
+        self, contexts: Sequence[str], until: list[str], most: int, **odd: Any
+    ) -> list[str]:
+        """HFLM's own way, for models and options that `decode` does not do."""
+        options = {"until": until, "do_sample": False, "max_gen_toks": most, **odd}
         requests = [
             Instance("generate_until", {}, (context, dict(options)), 0, (None, number, 1))
             for number, context in enumerate(contexts)
@@ -311,12 +331,17 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         ids: list[int] = self.tokenizer(answer, add_special_tokens=False)["input_ids"]
         return ids
 
-    def ends(self) -> set[int]:
-        """Tokens that end an answer."""
+    def ends(self, until: Sequence[str] = ()) -> set[int]:
+        """Tokens that end an answer: the model's, the tokenizer's, and special ones in `until`.
+
+        Special tokens leave no text behind, so a stop that is one is looked for as a token.
+        """
         config = getattr(self.model, "generation_config", None)
         eos = getattr(config, "eos_token_id", None)
-        ends = set(eos) if isinstance(eos, list) else {eos}
-        return {token for token in ends if token is not None} or {self.eot_token_id}
+        known = set(eos) if isinstance(eos, list) else {eos}
+        special = set(self.tokenizer.all_special_ids)
+        named = {self.tokenizer.convert_tokens_to_ids(term) for term in until}
+        return {t for t in known if t is not None} | {self.eot_token_id} | (named & special)
 
     def _stopper(self, until: list[str], ends: set[int]) -> Callable[[list[int], int], bool]:
         """Whether an answer is complete; decodes text only where a token can end a stop."""

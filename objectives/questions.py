@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.models.utils import postprocess_generated_text
 
 from objectives import harness
@@ -17,6 +18,7 @@ from objectives.forced import Forced, Request
 from objectives.lm import SharedLM
 from objectives.rows import Row
 from objectives.text import item_sample
+from search.errors import BadInput
 
 
 class Answer:
@@ -49,10 +51,17 @@ class Asked:
         self.task: str = item["task"]
         self.doc: Mapping[str, Any] = own["doc"]
         self.harness, self.leaf = task, leaf
-        contexts = [
-            lm.apply_chat_template(p["messages"], add_generation_prompt=p["generate"])
-            for p in own["prompts"]
-        ]
+        self.where = f"task {leaf.name}, item {own['doc_id']}"
+        try:
+            contexts = [
+                lm.apply_chat_template(p["messages"], add_generation_prompt=p["generate"])
+                for p in own["prompts"]
+            ]
+        except (TemplateError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BadInput(
+                f"{self.where}: the model's chat template refuses its prompt ({reason})"
+            ) from None
         self.prompt: str = contexts[0]
         made = task.construct_requests(
             doc=self.doc,
@@ -66,7 +75,13 @@ class Asked:
     def score(self, responses: Sequence[Any]) -> float:
         """What the task's metric gives, 0 to 1."""
         found = harness.outcome(self.harness, self.doc, responses, self.leaf.filter)
-        return float(found[self.leaf.metric])
+        value = found.get(self.leaf.metric)
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise BadInput(
+                f"{self.where}: its metric {self.leaf.metric} gives {value!r}, which is not from "
+                "0 to 1; mend the task"
+            )
+        return float(value)
 
 
 class Choice(Asked):
@@ -74,7 +89,10 @@ class Choice(Asked):
 
     def __init__(self, item: Row, lm: SharedLM, task: Any, leaf: harness.Leaf) -> None:
         super().__init__(item, lm, task, leaf)
-        self.requests = [lm.pair(*instance.args) for instance in self.instances]
+        try:
+            self.requests = [lm.pair(*instance.args) for instance in self.instances]
+        except BadInput as error:
+            raise BadInput(f"{self.where}: {error}") from None
         many = leaf.kind == "multiple_choice"
         self.right = harness.right_choice(task, self.doc) if many else 0
 
@@ -96,12 +114,16 @@ class Generation(Asked):
         super().__init__(item, lm, task, leaf)
         self.lm = lm
         self.context: str = self.instances[0].args[0]
-        self.until, self.most = lm.options(self.instances[0].args[1])
         self.gold: str = item["answer"]
-        context = lm.context(self.context)[-lm.room(self.most) :]
+        try:
+            self.until, self.most = lm.options(self.instances[0].args[1])
+            context = lm.context(self.context)[-lm.room(self.most) :]
+        except BadInput as error:
+            raise BadInput(f"{self.where}: {error}") from None
         answer = lm.after(self.context, self.gold) or lm.after(self.context, "\n")
         answer = answer[: max(1, lm.max_length - len(context) - 1)]
-        self.expected = (*answer, min(lm.ends()))
+        self.ends = lm.ends(self.until)
+        self.expected = (*answer, min(self.ends))
         """Tokens of the right answer and one more: what would the model say after it?"""
         self.requests = [Request((*context, *self.expected), len(context))]
         self.plain = bool(self.gold) and _is_exact_match(task, leaf)
@@ -117,6 +139,16 @@ class Generation(Asked):
         text = self.foreseen(forced[0])
         return (None if text is None else self.score([text])), self.loss(forced)
 
+    def says_nothing(self, text: str) -> bool:
+        """Whether the task's filters find no more in an answer than in an empty one."""
+        if self.harness.config.filter_list is None:
+            return False
+        return all(
+            harness.filtered(self.harness, self.doc, text, name)
+            == harness.filtered(self.harness, self.doc, "", name)
+            for name in harness.filters(self.harness)
+        )
+
     def foreseen(self, forced: Forced) -> str | None:
         """What greedy decoding answers, or an answer that scores the same; None if not known.
 
@@ -125,13 +157,13 @@ class Generation(Asked):
         the right answer scores, that is enough to know: whatever follows, the answer is another.
         """
         right = self.expected[:-1]
-        if self.lm.tok_decode(right) != self.gold:
+        if self.lm.tok_decode(right) != self.gold or not self.ends.isdisjoint(right):
             return None
         followed = next(
             (k for k, token in enumerate(right) if forced.choices[k] != token), len(right)
         )
         tokens = [*right[:followed], forced.choices[followed]]
-        ended = forced.choices[followed] in self.lm.ends()
+        ended = forced.choices[followed] in self.ends
         text: str = self.lm.tok_decode(tokens[:-1] if ended else tokens)
         if ended or len(tokens) >= self.most or any(t in text for t in self.until if t):
             if len(tokens) > self.most:

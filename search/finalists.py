@@ -15,6 +15,7 @@ from optuna.trial import TrialState
 from objectives.objective import Scores
 from search.budget import Kind, format_seconds
 from search.errors import BudgetTooSmall, WorkerFailed
+from search.planner import RESCORED
 from search.pruning import Finalist, choose
 from search.report.text import heldout_words
 from search.scoring import fits, is_kept, scores_or_none
@@ -104,9 +105,11 @@ def rescore(job: Job, records: Sequence[Record]) -> Rescored:
     fresh: list[Finalist] = []
     broken: list[int] = []
     late: list[int] = []
-    for record in records:
+    for place, record in enumerate(records):
         name = str(record.number)
-        if not is_kept(job, name, "finalists") and not fits(job, "finalists", keep_s):
+        # more of them than were planned for must not eat the held-out scores' time
+        must = keep_s + (plan.heldout_s if place >= RESCORED else 0.0)
+        if not is_kept(job, name, "finalists") and not fits(job, "finalists", must):
             late.append(record.number)
             continue
         scores = scores_or_none(job, name, "finalists", Kind.SEARCH_EVAL, exact=False)

@@ -123,7 +123,7 @@ def run(
                 write_report(folder, store, summarise(folder, store))
                 made.close()
         except BadInput:
-            if not existed and not store.records():
+            if not store.records():
                 made.close()
                 folder.undo()  # nothing was trained: a mended command may use the folder
             raise

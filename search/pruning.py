@@ -79,10 +79,14 @@ def paired(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
 def paired_z(a: Sequence[float], b: Sequence[float]) -> float:
     """z-score of mean(b - a) over paired items; positive when `a` is lower (better).
 
+    0 for a single pair, which cannot tell its own noise.
+
     Raises:
         ValueError: the sequences differ in length or are empty.
     """
     mean, spread = paired(a, b)
+    if len(a) < 2:
+        return 0.0  # one item says nothing of its own noise
     if spread == 0:
         return math.copysign(math.inf, mean) if mean else 0.0
     return mean / spread

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="run Python code that comes with the recipe's tasks (data/tasks/*.py)",
+        help="use task files that come with the recipe (data/tasks/): they can run code",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="keep the new adapter there")
     return made
@@ -94,11 +94,11 @@ def reproduce(
     from spaces import Recipe  # noqa: PLC0415  # likewise
 
     facts = read_recipe(folder)
-    code = sorted((folder / "data" / "tasks").rglob("*.py"))
-    if code and not trust_remote_code:
+    own = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
+    if own and not trust_remote_code:
         raise BadInput(
-            f"the recipe's tasks bring Python code ({code[0]}): look at it, "
-            "then give --trust-remote-code"
+            f"the recipe brings task files of its own ({own[0]}), which can run code: look at "
+            "them, then give --trust-remote-code"
         )
     recipe = Recipe.from_dict(facts["recipe"])
     training = facts["training"]

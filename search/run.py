@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="TASK",
-        help="tasks to search on: reasoning-gym datasets, or sources (some rows are held back)",
+        help="tasks to search on: sources, or of reasoning-gym, lm-eval or --include-path",
     )
     made.add_argument(
         "--include-path",

@@ -216,6 +216,9 @@ def test_a_job_on_tasks_of_the_users_own(
     code, _, stderr = finish(start(*again))
     assert code == 2
     assert "--trust-remote-code" in stderr
+    (out / "recipe" / "data" / "tasks" / "rules.py").rename(tmp_path / "rules.py")
+    assert finish(start(*again))[0] == 2  # YAML alone can run code too
+    (tmp_path / "rules.py").rename(out / "recipe" / "data" / "tasks" / "rules.py")
     code, stdout, stderr = finish(start(*again, "--trust-remote-code"))
     assert code == 0, stdout + stderr
     assert "the adapter is bit-identical" in stdout

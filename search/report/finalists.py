@@ -27,9 +27,10 @@ def finalists(facts: Facts) -> Html:
         "finalists",
         TITLE,
         paragraph(
-            "The trials that could be chosen. Each was scored again on fresh items before the "
-            "choice, since the best of many early evaluations is partly the luckiest one, and on "
-            "held-out items after it: those are part of no decision."
+            "The trials that could be chosen. Where there were several and time allowed, each was "
+            "scored again on fresh items before the choice, since the best of many early "
+            "evaluations is partly the luckiest one, and on held-out items after it: those are "
+            "part of no decision."
         ),
         element("div", words, class_="notice", role="note") if warns else words,
         table(

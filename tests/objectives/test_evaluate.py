@@ -197,7 +197,7 @@ def test_smoke_tells_answers_that_say_nothing(
 ) -> None:
     """A model that ends its turn at once has answered nothing."""
     evaluator = make(search=plain(4))
-    monkeypatch.setattr(evaluator.lm, "ends", lambda: set(range(100)))
+    monkeypatch.setattr(evaluator.lm, "ends", lambda _=(): set(range(100)))
     found = evaluator.smoke(model, 4, listen)["plain"]
     assert (found.items, found.malformed, found.answer, found.why) == (4, 4, "", "it is empty")
 
@@ -216,3 +216,16 @@ def test_smoke_tells_likelihoods_that_are_no_numbers(
         found = evaluator.smoke(model, 3, listen)["choice"]
         weight.copy_(before)
     assert (found.malformed, found.why) == (3, "its log-likelihoods are not numbers")
+
+
+@pytest.mark.parametrize(("pattern", "malformed"), [("never", 3), ("(.*)", 0)])
+def test_smoke_tells_answers_in_which_the_tasks_filters_find_nothing(
+    make: Make, model: Any, tmp_path: Path, pattern: str, malformed: int
+) -> None:
+    """Half of a contest's entries once scored zero somewhere for the form alone."""
+    docs = [{"question": f"what is {n} ?", "answer": "1", "wrong": []} for n in range(3)]
+    yaml = KINDS["filtered"].replace("#### (\\d+)", pattern).replace("'(\\d+)'", f"'{pattern}'")
+    items = own(tmp_path / "tasks", tmp_path / "data", "filtered", yaml, docs)
+    found = make(search=items).smoke(model, 3, listen)["filtered"]
+    assert found.malformed == malformed
+    assert bool(found.why) == bool(malformed)

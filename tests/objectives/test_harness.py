@@ -189,6 +189,24 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         "none of its metrics",
     ),
+    "beams": (
+        lambda d: write(
+            d, "bad", "output_type: generate_until\ngeneration_kwargs: {num_beams: 4}\n" + EXACT
+        ),
+        "num_beams",
+    ),
+    "warm": (
+        lambda d: write(
+            d, "bad", "output_type: generate_until\ngeneration_kwargs: {temperature: 1}\n" + EXACT
+        ),
+        "samples its answers",
+    ),
+    "empty choice": (
+        lambda d: write(
+            d, "bad", "output_type: multiple_choice\ndoc_to_choice: ['yes', '']\n" + ACC
+        ),
+        "task bad",
+    ),
     "sampled": (
         lambda d: write(
             d,
@@ -248,7 +266,7 @@ def test_a_task_of_a_hub_out_of_reach_names_the_file_to_provide(
 
 @pytest.mark.parametrize(
     ("content", "text"),
-    [(None, "holds no .yaml"), ("a: [", "no readable YAML"), ("- 1\n", "must hold a mapping")],
+    [(None, "holds no .yaml"), ("a: [", "no readable YAML"), ("- 1\n", "names a task")],
 )
 def test_a_folder_without_tasks_is_one_line(tmp_path: Path, content: str | None, text: str) -> None:
     """Before anything is loaded."""
@@ -276,3 +294,129 @@ def test_the_filter_never_sees_another_items_answer(folder: Path, tmp_path: Path
     order = random.Random(0).sample(range(8), 8)
     shuffled = {n: outcome(task, docs[n], [answers[n]], leaf.filter)[leaf.metric] for n in order}
     assert forwards == [shuffled[n] for n in range(8)] == [n % 2 for n in range(8)]
+
+
+def test_a_users_group_may_hold_lm_evals_own_tasks(folder: Path) -> None:
+    """As with lm-eval's own command line; which of them can be had is another matter."""
+    (folder / "mix.yaml").write_text("group: mix\ntask: [likely, gsm8k]\n")
+    with pytest.raises(BadInput, match="openai/gsm8k"):
+        harness.load("mix", folder)
+
+
+@pytest.mark.parametrize("name", ["agieval", "hendrycks_math", "mmlu"])
+def test_lm_evals_groups_are_loaded_as_groups(name: str) -> None:
+    """Here without their data, which is on the hub: the line says so, and nothing else is wrong."""
+    with pytest.raises(BadInput, match="Hugging Face hub, which cannot be reached"):
+        harness.load(name, None)
+
+
+def test_what_a_group_changes_of_a_task_is_kept(folder: Path, tmp_path: Path) -> None:
+    """The revived task scores by the group's choices and metric, not by its own file's."""
+    (folder / "changed.yaml").write_text(
+        "group: changed\ntask:\n  - task: choice\n    doc_to_choice: ['{{answer}}', never]\n"
+        "    metric_list: [{metric: acc_norm, aggregation: mean, higher_is_better: true}]\n"
+        "  - likely\n"
+    )
+    (part,), leaves, _ = draw("changed", LmEval(task="changed", include_path=folder), (30,), 0)
+    (tmp_path / "data").mkdir()
+    keep(leaves, folder, tmp_path / "data")
+    leaf = kept(tmp_path / "data")["choice"]
+    assert leaf.metric == "acc_norm"
+    doc = next(i["lm_eval"]["doc"] for i in part if i["lm_eval"]["task"] == "choice")
+    task = revive(leaf, [doc], tmp_path / "data")
+    assert len(task.doc_to_choice(doc)) == 2
+    assert outcome(task, doc, [(-1.0, True), (-9.0, False)], leaf.filter) == {"acc_norm": 1.0}
+
+
+def test_documents_with_one_and_with_several_right_answers_score_as_in_the_whole_task(
+    folder: Path, tmp_path: Path
+) -> None:
+    """lm-eval decides by the task's first document, whichever items were drawn."""
+    golds: list[Any] = ["4", ["1", "2"], "7", ["3"]]
+    data = [{"question": f"what {n} ?", "answer": gold} for n, gold in enumerate(golds)]
+    write_rows(folder / "many.jsonl", [d | {"answer": json.dumps(d["answer"])} for d in data])
+    write(
+        folder,
+        "many",
+        SHORT + "doc_to_target: !function several.gold\n" + EXACT,
+        BASE.replace("data.jsonl", "many.jsonl"),
+    )
+    (folder / "several.py").write_text(
+        "import json\ndef gold(doc):\n    return json.loads(doc['answer'])\n"
+    )
+    whole = harness.load("many", folder)["many"]
+    (part,), leaves, _ = draw("many", LmEval(task="many", include_path=folder), (4,), 0)
+    (tmp_path / "data").mkdir()
+    keep(leaves, folder, tmp_path / "data")
+    leaf = kept(tmp_path / "data")["many"]
+    docs = [item["lm_eval"]["doc"] for item in part]
+    for first in range(4):
+        task = revive(leaf, docs[first:] + docs[:first], tmp_path / "data")
+        for item, doc in zip(part, docs, strict=True):
+            text = [item["answer"]]
+            assert outcome(task, doc, text, leaf.filter) == outcome(whole, doc, text, leaf.filter)
+
+
+def test_only_what_a_task_needs_is_copied(folder: Path, tmp_path: Path) -> None:
+    """Its file, what that includes, and the code beside it; nothing of where its data lie."""
+    (folder / "sub").mkdir()
+    (folder / "sub" / "derived.yaml").write_text("include: ../likely.yaml\ntask: derived\n")
+    (folder / "secret.yaml").write_text("token: x\n")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "x.py").write_text("")
+    _, task, _ = frozen(folder, "derived", (3,), tmp_path / "data")
+    assert task.config.task == "derived"
+    copied = {str(p.relative_to(tmp_path / "data" / "tasks")) for p in files(tmp_path / "data")}
+    assert copied == {"likely.yaml", "sub/derived.yaml"}
+    for path in files(tmp_path / "data"):
+        assert str(folder) not in path.read_text()
+
+
+def files(data: Path) -> list[Path]:
+    """Files of the copied tasks."""
+    return [path for path in (data / "tasks").rglob("*") if path.is_file()]
+
+
+def test_an_include_outside_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    """The copy in the run folder could not find it."""
+    (tmp_path / "outside.yaml").write_text((folder / "likely.yaml").read_text())
+    (folder / "bad.yaml").write_text("include: ../outside.yaml\ntask: bad\n")
+    parts, leaves, _ = draw("bad", LmEval(task="bad", include_path=folder), (3,), 0)
+    assert parts
+    (tmp_path / "data").mkdir()
+    with pytest.raises(BadInput, match="lies outside"):
+        keep(leaves, folder, tmp_path / "data")
+
+
+def test_a_task_that_needs_more_than_its_files_is_found_out_before_a_model_loads(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Its code reads a file that lies beside it."""
+    (folder / "rules.py").write_text(
+        "from pathlib import Path\nX = Path(__file__).with_name('data.jsonl').read_text()\n" + RULES
+    )
+    (part,), leaves, _ = draw("graded", LmEval(task="graded", include_path=folder), (3,), 0)
+    (tmp_path / "data").mkdir()
+    keep(leaves, folder, tmp_path / "data")
+    with pytest.raises(BadInput, match="keep all that it needs beside its YAML"):
+        harness.verify(part, tmp_path / "data")
+
+
+def test_a_file_outside_its_folder_is_never_loaded(folder: Path, tmp_path: Path) -> None:
+    """A recipe's tasks.json may come from anybody."""
+    _, _, leaf = frozen(folder, "likely", (3,), tmp_path / "data")
+    evil = Leaf(**{k: getattr(leaf, k) for k in Leaf.__slots__} | {"yaml": "../../x.yaml"})
+    with pytest.raises(BadInput, match="lies outside"):
+        revive(evil, [{}], tmp_path / "data")
+
+
+def test_shuffling_tasks_are_drawn_the_same_again(folder: Path) -> None:
+    """lm-eval seeds the global generators, so we do."""
+    (folder / "rules.py").write_text(
+        RULES + "import random\ndef mix(docs):\n"
+        "    def one(doc):\n        return {'answer': str(random.randint(0, 9))}\n"
+        "    return docs.map(one, load_from_cache_file=False)\n"
+    )
+    write(folder, "mixed", KINDS["likely"] + "process_docs: !function rules.mix\n")
+    origin = LmEval(task="mixed", include_path=folder)
+    assert draw("mixed", origin, (8,), 0) == draw("mixed", origin, (8,), 0)

@@ -15,7 +15,10 @@ from spaces import Quantization
 from spaces.space import parameters
 from studies import Source, Study, Task
 from studies.catalog import NAMES, find
-from studies.study import Generated, HeldBack, LocalFile
+from studies.study import Generated, HeldBack, LmEval, LocalFile
+from tests.objectives.test_harness import DATA, KINDS, RULES
+from tests.objectives.test_harness import write as write_task
+from tests.objectives.test_harness import write_rows as write_task_rows
 from tests.tiny import write_rows
 
 
@@ -131,6 +134,29 @@ def test_no_training_row_asks_what_an_evaluation_item_asks(tmp_path: Path) -> No
     for source in study.sources:
         assert files[source.name]
         assert not asked & {prompt_key(row) for row in files[source.name]}
+
+
+def test_an_item_of_two_tasks_is_in_one_file_only(tmp_path: Path) -> None:
+    """A group and its member share documents; what one searches on, the other must not report."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    write_task_rows(folder / "data.jsonl", DATA)
+    (folder / "rules.py").write_text(RULES)
+    for name in ("likely", "choice"):
+        write_task(folder, name, KINDS[name])
+    (folder / "both.yaml").write_text("group: both\ntask: [likely, choice]\n")
+    tasks = tuple(
+        Task(name=name, origin=LmEval(task=name, include_path=folder))
+        for name in ("both", "likely")
+    )
+    study = replace(find("demo"), tasks=tasks, search_items=8, finalist_items=8, final_items=8)
+    files = prepared(study, tmp_path / "run")
+    seen: dict[str, str] = {}
+    for name in data.ITEMS:
+        for item in files[name]:
+            key = f"{prompt_key(item)} {item['answer'].strip()}"
+            assert seen.setdefault(key, name) == name
+    assert {item["task"] for item in files["final"]} == {"both", "likely"}
 
 
 def test_the_same_seed_prepares_the_same_data(tmp_path: Path) -> None:
