@@ -16,13 +16,8 @@ import torch
 
 from objectives.forced import Forced, Targets, common, predict
 from objectives.quantize import Device
+from objectives.slab import Slab, rows_of
 
-ROWS = {"cpu": 32, "cuda": 512}
-"""Most prompts decoded together, by kind of device."""
-SLAB_SHARE = 0.5
-"""Share of the free GPU memory that keys and values may take."""
-SLAB_BYTES = 2 * 2**30
-"""Bytes that keys and values may take on a CPU."""
 LOOK = {"cpu": 1, "cuda": 8}
 """Steps between two looks at what was decoded: looking makes a GPU wait."""
 LEAVE = {"cpu": 0.75, "cuda": 0.4}
@@ -33,67 +28,6 @@ Known = Callable[[int, Forced], bool]
 """(prompt, what the model makes of its expected answer) -> whether its answer is known by that."""
 Stop = Callable[[list[int], int], bool]
 """(tokens decoded, how many of them were looked at before) -> whether the answer is complete."""
-
-
-class Slab:
-    """Keys and values of a batch: what transformers calls a cache.
-
-    In transformers' protocol `update` takes a layer's new keys and values, [B, heads, T, D], and
-    returns all that the new positions may look at.
-    """
-
-    is_compileable = False
-
-    def __init__(self, rows: int, width: int) -> None:
-        """Hold `rows` x `width` positions; memory is taken when the first layer writes."""
-        self.rows, self.width = rows, width
-        self.keys: list[torch.Tensor] = []
-        self.values: list[torch.Tensor] = []
-        self.span = (0, rows)
-        """Rows that a prefill writes."""
-        self.first = 0
-        """Column at which a prefill writes."""
-        self.column: torch.Tensor | None = None
-        """[1] int64: the one column that a decoding step writes; None during prefill."""
-        self.limit = width
-        """Columns that a decoding step looks at."""
-
-    def update(
-        self, key: torch.Tensor, value: torch.Tensor, layer_idx: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write a layer's new keys and values; returns those to look at."""
-        if layer_idx == len(self.keys):
-            for slabs, new in ((self.keys, key), (self.values, value)):
-                shape = (self.rows, new.shape[1], self.width, new.shape[3])
-                slabs.append(torch.zeros(shape, dtype=new.dtype, device=new.device))
-        keys, values = self.keys[layer_idx], self.values[layer_idx]
-        if self.column is not None:
-            keys.index_copy_(2, self.column, key.to(keys.dtype))
-            values.index_copy_(2, self.column, value.to(values.dtype))
-            return keys[:, :, : self.limit], values[:, :, : self.limit]
-        here, end = slice(*self.span), self.first + key.shape[2]
-        keys[here, :, self.first : end] = key
-        values[here, :, self.first : end] = value
-        return keys[here, :, :end], values[here, :, :end]
-
-    def get_seq_length(self, _layer_idx: int = 0) -> int:
-        """Columns written before this call."""
-        return self.first
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Keep only these rows."""
-        self.rows = len(rows)
-        self.keys = [k.index_select(0, rows) for k in self.keys]
-        self.values = [v.index_select(0, rows) for v in self.values]
-
-
-def plain_attention(config: Any) -> bool:
-    """Whether every layer is full attention: only then a slab and a mask say all there is."""
-    text = getattr(config, "get_text_config", lambda: config)()
-    kinds = getattr(text, "layer_types", None)
-    if kinds is not None:
-        return all(kind == "full_attention" for kind in kinds)
-    return not (getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True))
 
 
 def decode(
@@ -133,7 +67,7 @@ def decode(
     done = 0
     while done < len(order):
         width = len(prompts[order[done]]) + max(most, longest)
-        members = order[done : done + _rows(model.config, width, device)]
+        members = order[done : done + rows_of(model.config, width, device)]
         wanted = [list(expected[i]) for i in members] if expected is not None else []
         own = Decoding(
             model, [list(prompts[i]) for i in members], most, device, exact=exact, expected=wanted
@@ -152,25 +86,6 @@ def decode(
 def _part(tell: Callable[[float], None], first: float, share: float) -> Callable[[float], None]:
     """Tell of a part as of a share of the whole."""
     return lambda done: tell(first + share * done)
-
-
-def _rows(config: Any, width: int, device: Device) -> int:
-    """Rows of `width` positions whose keys and values fit."""
-    text = getattr(config, "get_text_config", lambda: config)()
-    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
-    size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    kind = device.torch_device.type
-    one = 2 * text.num_hidden_layers * heads * size * width * (4 if kind == "cpu" else 2)
-    free = SLAB_BYTES if kind == "cpu" else SLAB_SHARE * _free_gpu_bytes()
-    return max(1, min(ROWS[kind], int(free / one)))
-
-
-def _free_gpu_bytes() -> int:
-    """What this process may still take: on the device, and of its own cap (--gpu-memory)."""
-    free, total = torch.cuda.mem_get_info()
-    used = torch.cuda.memory_allocated()
-    cap = int(total * torch.cuda.get_per_process_memory_fraction())
-    return min(free + torch.cuda.memory_reserved() - used, cap - used)
 
 
 class Decoding:

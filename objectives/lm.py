@@ -20,10 +20,11 @@ from lm_eval.models.utils import (
     postprocess_generated_text,
 )
 
-from objectives.decode import Known, decode, plain_attention
+from objectives.decode import Known, decode
 from objectives.forced import Forced, Layout, Request, force
 from objectives.harness import PLAIN
 from objectives.quantize import Device
+from objectives.slab import plain_attention
 from search.errors import BadInput
 
 PLAIN_BATCH = 8

@@ -99,7 +99,7 @@ class Study:
     """Hugging Face id or local folder of the base model."""
     sources: tuple[Source, ...]
     tasks: tuple[Task, ...]
-    """What the search optimises: mean exact match over these."""
+    """What the search optimises: mean accuracy over these."""
     heldout: tuple[Task, ...] = ()
     """A task family that no decision of the search sees."""
     space: Space

@@ -31,7 +31,7 @@ def contamination(found: Mapping[str, Any] | None) -> Html:
     compared = (
         "Every training row was compared with every evaluation item, search, finalists', final and "
         "held-out ones: both in lower case and without punctuation, it overlaps if it asks the "
-        "same question or shares 13 words in a row."
+        "same question or shares 13 words in a row, beyond the wording that many items share."
     )
     total = sum(counts.values())
     if not total:

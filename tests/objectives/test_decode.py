@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
 
 from objectives import decode as decoding
-from objectives.decode import decode, plain_attention
+from objectives import slab
+from objectives.decode import decode
 from objectives.forced import Forced, Layout, Request, force
 from objectives.quantize import Device, find_device
+from objectives.slab import plain_attention
 
 MOST = 12
 PROMPTS = st.lists(st.lists(st.integers(3, 30), min_size=1, max_size=15), min_size=1, max_size=7)
@@ -68,7 +70,7 @@ def test_batches_decode_what_each_prompt_decodes_alone(
         return any(token in ends for token in tokens[looked:])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "ROWS", {"cpu": rows})
+        patch.setattr(slab, "ROWS", {"cpu": rows})
         found = decode(model, prompts, stop, MOST, device, exact=True)
     for prompt, tokens in zip(prompts, found, strict=True):
         wanted = greedy(model, prompt, ends)
@@ -130,7 +132,7 @@ def test_expected_answers_are_judged_as_teacher_forcing_does(
         return number in spared
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "ROWS", {"cpu": rows})
+        patch.setattr(slab, "ROWS", {"cpu": rows})
         found = decode(
             model,
             prompts,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from objectives import harness
-from objectives.harness import Leaf, cut, draw, keep, kept, outcome, perfect, revive
+from objectives.harness import Leaf, cut, draw, keep, kept, library, outcome, perfect, revive
 from search.errors import BadInput
 from studies.study import LmEval
 
@@ -256,7 +256,7 @@ def test_a_task_of_a_hub_out_of_reach_names_the_file_to_provide(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The task, its dataset, and what to write instead."""
-    monkeypatch.setattr(harness, "hub_answers", lambda: False)
+    monkeypatch.setattr(library, "hub_answers", lambda: False)
     with pytest.raises(BadInput) as caught:
         draw("gsm8k", LmEval(task="gsm8k"), (3, 2, 2), 0)
     for part in ("task gsm8k", "openai/gsm8k", "--include-path", "gsm8k-test.jsonl"):

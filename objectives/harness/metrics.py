@@ -1,0 +1,124 @@
+"""How an answer to a task of lm-eval is judged: its filters, its metrics, its right answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from search.errors import BadInput
+
+
+def right_choice(task: Any, doc: Any) -> int | None:
+    """Index of the right choice of a multiple-choice document; None if it has none.
+
+    lm-eval's own rule: with several inputs `doc_to_text` names it, else `doc_to_target`; of several
+    right choices, the first.
+    """
+    found = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
+    choices = task.doc_to_choice(doc)
+    if isinstance(found, list):
+        found = found[0] if found else None
+    if isinstance(found, str):
+        return choices.index(found) if found in choices else None
+    return found if isinstance(found, int) and 0 <= found < len(choices) else None
+
+
+def gold(task: Any, doc: Any) -> str:
+    """The right answer of a document, as text."""
+    if task.config.doc_to_choice is not None and not task.multiple_input:
+        right = right_choice(task, doc)
+        return "" if right is None else str(task.doc_to_choice(doc)[right])
+    found = task.doc_to_target(doc)
+    if isinstance(found, list):
+        found = found[0] if found else ""
+    return str(found)
+
+
+def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
+    """(metric, filter) that counts as accuracy.
+
+    The first of the task's metrics that gives each item a number from 0 to 1, higher being better;
+    of several filters the first that lets the task's own right answer score, else the first.
+
+    Raises:
+        BadInput: no metric does.
+    """
+    doc = task.eval_docs[0]
+    better = task.higher_is_better()
+    best: tuple[str, str] | None = None
+    for name in filters(task):  # lm-eval shows them nowhere else
+        try:
+            found = outcome(task, doc, perfect(task, doc), name)
+        except Exception:  # noqa: BLE001  # a users' metric may refuse a made-up answer
+            found = {}
+        for metric in task.aggregation():
+            value = found.get(metric)
+            if not isinstance(value, int | float) or not better.get(metric, True):
+                continue
+            if 0.0 <= float(value) <= 1.0:
+                if value:
+                    return metric, name
+                best = best or (metric, name)
+    if best is None:
+        raise BadInput(
+            f"task {leaf}: none of its metrics ({', '.join(task.aggregation())}) scores each item "
+            "from 0 to 1; choose a task with an accuracy"
+        )
+    return best
+
+
+def perfect(task: Any, doc: Any) -> list[Any]:
+    """Responses of a model that is always right, one per request of the document."""
+    if task.OUTPUT_TYPE == "generate_until":
+        return [gold(task, doc)]
+    if task.OUTPUT_TYPE == "loglikelihood":
+        return [(0.0, True)]
+    right = right_choice(task, doc)
+    count = len(task.doc_to_choice(doc))
+    if "acc_mutual_info" in task.aggregation():
+        count *= 2
+    return [(0.0, True) if k == right else (-100.0, False) for k in range(count)]
+
+
+def filters(task: Any) -> list[str]:
+    """Names of a task's filters, in its order."""
+    # NOTE(lm-eval): `_filters` and `_metric_fn_kwargs` are shown nowhere else.
+    return [ensemble.name for ensemble in task._filters]
+
+
+def filtered(task: Any, doc: Any, response: Any, chosen: str) -> Any:
+    """What a task's filter makes of one response."""
+    return _answers(task, doc, [response], chosen)[0]
+
+
+def outcome(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> Mapping[str, Any]:
+    """What lm-eval's filters and metrics make of a document's responses.
+
+    Args:
+        task: lm-eval's Task.
+        doc: the document.
+        responses: one per request: (log-likelihood, greedy) or text.
+        chosen: the filter's name.
+    """
+    found: Mapping[str, Any] = task.process_results(doc, _answers(task, doc, responses, chosen))
+    return found
+
+
+def _answers(task: Any, doc: Any, responses: Sequence[Any], chosen: str) -> list[Any]:
+    from lm_eval.api.instance import Instance  # noqa: PLC0415  # only where a task is
+
+    instances = [
+        Instance(
+            request_type=task.OUTPUT_TYPE,
+            doc=doc,
+            arguments=("", ""),
+            idx=k,
+            metadata=(None, 0, 1),
+            resps=[response],
+        )
+        for k, response in enumerate(responses)
+    ]
+    for ensemble in task._filters:
+        if ensemble.name == chosen:
+            ensemble.apply(instances)
+    return [instance.filtered_resps[chosen] for instance in instances]
