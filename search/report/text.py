@@ -64,6 +64,11 @@ def heldout_words(found: Mapping[str, Any]) -> str:
             f"the held-out tasks ({said}, n = {n}{few}): the choice may not carry over to tasks "
             "that the search did not see"
         )
+    if found["loss_spearman"] is not None and found["loss_spearman"] <= 0:
+        return (
+            f"warning: search and held-out scores of {n} trials agree by accuracy but not by loss "
+            f"({said}{few}): do not count on the choice beyond the searched tasks"
+        )
     return f"search scores and held-out scores of {n} trials agree: {said}{few}"
 
 

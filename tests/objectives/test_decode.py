@@ -152,3 +152,34 @@ def test_expected_answers_are_judged_as_teacher_forcing_does(
         assert told[number].logprobs == pytest.approx(alone[number].logprobs, abs=1e-4)
         assert told[number].choices == alone[number].choices
         assert tokens == ([] if number in spared else greedy(model, prompt, set()))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs one CUDA device")
+def test_captured_steps_decode_as_steps_one_by_one(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CUDA graph gives the same tokens, also after rows have left the batch."""
+    device = find_device()
+    model = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.bfloat16)
+    model = model.to(device.torch_device).eval()
+    prompts = [[3 + n % 20, *range(4, 4 + n % 5), 7] for n in range(24)]
+    steps: list[decoding.Step] = []
+    made = decoding.Step.__init__
+
+    def remember(self: decoding.Step, *arguments: Any) -> None:
+        made(self, *arguments)
+        steps.append(self)
+
+    monkeypatch.setattr(decoding.Step, "__init__", remember)
+
+    def some(tokens: list[int], _: int) -> bool:
+        return len(tokens) > 1 + sum(tokens[:1]) % 40  # rows leave at different times
+
+    graphs = decode(model, prompts, some, 64, device, exact=True)
+    assert steps[-1].captured
+    monkeypatch.setattr(decoding.Step, "_capture", lambda self: setattr(self, "captured", False))
+    one_by_one = decode(model, prompts, some, 64, device, exact=True)
+    assert not steps[-1].captured
+    for a, b in zip(graphs, one_by_one, strict=True):
+        assert a == b

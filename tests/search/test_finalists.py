@@ -458,6 +458,9 @@ def test_a_correlation_that_is_not_positive_warns_and_a_missing_one_does_not(
     assert says in said
     assert said.startswith("warning") == warns
     assert ("weak evidence" in said) == (spearman is not None)
+    mixed = heldout_words({"spearman": 0.2, "loss_spearman": -0.8, "n": 4})
+    assert mixed.startswith("warning")
+    assert "not by loss" in mixed
     many = heldout_words({"spearman": -0.5, "loss_spearman": -0.5, "n": 20})
     assert "warning" in many
     assert "weak evidence" not in many
