@@ -75,13 +75,13 @@ class Asked:
     def score(self, responses: Sequence[Any]) -> float:
         """What the task's metric gives, 0 to 1."""
         found = harness.outcome(self.harness, self.doc, responses, self.leaf.filter)
-        value = found.get(self.leaf.metric)
-        if not isinstance(value, int | float) or not 0 <= value <= 1:
+        value = harness.as_score(found.get(self.leaf.metric))
+        if value is None:
             raise BadInput(
-                f"{self.where}: its metric {self.leaf.metric} gives {value!r}, which is not from "
-                "0 to 1; mend the task"
+                f"{self.where}: its metric {self.leaf.metric} gives "
+                f"{found.get(self.leaf.metric)!r}, which is not from 0 to 1; mend the task"
             )
-        return float(value)
+        return value
 
 
 class Choice(Asked):

@@ -17,6 +17,7 @@ from objectives.harness.library import (
     names,
 )
 from objectives.harness.metrics import (
+    as_score,
     choose_metric,
     filtered,
     filters,
@@ -31,6 +32,7 @@ __all__ = [
     "PLAIN",
     "Leaf",
     "as_messages",
+    "as_score",
     "check_folder",
     "choose_metric",
     "cut",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.harness.library import library, manager, quiet
-from objectives.harness.metrics import choose_metric, outcome, perfect
+from objectives.harness.metrics import as_score, choose_metric, outcome, perfect
 from objectives.rows import Row
 from search.errors import BadInput
 
@@ -212,8 +212,10 @@ def verify(items: Sequence[Row], data: Path) -> None:
                 f"task {name}: it cannot be scored from a copy of its files ({reason}); keep all "
                 "that it needs beside its YAML"
             ) from None
-        if not isinstance(value, int | float):
-            raise BadInput(f"task {name}: its metric {leaf.metric} gives {value!r}, no number")
+        if as_score(value) is None:
+            raise BadInput(
+                f"task {name}: its metric {leaf.metric} gives {value!r}, not from 0 to 1"
+            )
 
 
 def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:

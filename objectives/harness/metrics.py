@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from search.errors import BadInput
 
 
@@ -34,6 +36,14 @@ def gold(task: Any, doc: Any) -> str:
     return str(found)
 
 
+def as_score(value: Any) -> float | None:
+    """A metric's value of one item as a number from 0 to 1; None if it is none."""
+    if not isinstance(value, int | float | np.number | np.bool_):
+        return None
+    score = float(value)
+    return score if 0.0 <= score <= 1.0 else None
+
+
 def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
     """(metric, filter) that counts as accuracy.
 
@@ -52,13 +62,12 @@ def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
         except Exception:  # noqa: BLE001  # a users' metric may refuse a made-up answer
             found = {}
         for metric in task.aggregation():
-            value = found.get(metric)
-            if not isinstance(value, int | float) or not better.get(metric, True):
+            value = as_score(found.get(metric))
+            if value is None or not better.get(metric, True):
                 continue
-            if 0.0 <= float(value) <= 1.0:
-                if value:
-                    return metric, name
-                best = best or (metric, name)
+            if value:
+                return metric, name
+            best = best or (metric, name)
     if best is None:
         raise BadInput(
             f"task {leaf}: none of its metrics ({', '.join(task.aggregation())}) scores each item "

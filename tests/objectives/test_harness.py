@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from objectives import harness
@@ -420,3 +421,13 @@ def test_shuffling_tasks_are_drawn_the_same_again(folder: Path) -> None:
     write(folder, "mixed", KINDS["likely"] + "process_docs: !function rules.mix\n")
     origin = LmEval(task="mixed", include_path=folder)
     assert draw("mixed", origin, (8,), 0) == draw("mixed", origin, (8,), 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "score"),
+    [(1, 1.0), (0.5, 0.5), (np.float32(0.25), 0.25), (np.bool_(True), 1.0), (np.int64(0), 0.0)]
+    + [(value, None) for value in (1.5, -0.1, float("nan"), (0.5, 1), None, "1")],
+)
+def test_a_score_is_a_number_from_0_to_1(value: Any, score: float | None) -> None:
+    """Metrics return Python's numbers and numpy's; corpus metrics return pairs."""
+    assert harness.as_score(value) == score
