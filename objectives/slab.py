@@ -46,7 +46,7 @@ class Slab:
         if layer_idx == len(self.keys):
             for slabs, new in ((self.keys, key), (self.values, value)):
                 shape = (self.rows, new.shape[1], self.width, new.shape[3])
-                slabs.append(torch.zeros(shape, dtype=new.dtype, device=new.device))
+                slabs.append(torch.zeros(shape, dtype=_kept_as(new), device=new.device))
         keys, values = self.keys[layer_idx], self.values[layer_idx]
         if self.column is not None:
             keys.index_copy_(2, self.column, key.to(keys.dtype))
@@ -66,6 +66,12 @@ class Slab:
         self.rows = len(rows)
         self.keys = [k.index_select(0, rows) for k in self.keys]
         self.values = [v.index_select(0, rows) for v in self.values]
+
+
+def _kept_as(new: torch.Tensor) -> torch.dtype:
+    """The type that attention casts keys and values to in any case, at every step, if it does."""
+    kind = new.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else new.dtype
 
 
 def plain_attention(config: Any) -> bool:
