@@ -122,7 +122,8 @@ def prepare(study: Study, run_dir: Path, seed: int) -> Prepared:
     listed = [asdict(overlap) for overlap in overlaps]
     hashes["contamination.jsonl"] = _write(run_dir, "contamination.jsonl", listed)
     if leaves:
-        hashes |= harness.keep(list(leaves.values()), _folder(study), run_dir / "data")
+        written = harness.keep(list(leaves.values()), _folder(study), run_dir / "data")
+        hashes |= {str(f.relative_to(run_dir / "data")): hash_file(f) for f in written}
         harness.verify([item for group in items.values() for item in group], run_dir / "data")
     return Prepared(
         lines=lines,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from objectives.forced import Forced, Targets, common, predict
+from objectives.model import text_config
 from objectives.quantize import Device
 from objectives.slab import Slab, rows_of
 
@@ -275,7 +276,7 @@ class Step:
         self.seen = (~hidden & (columns < batch.start))[:, None, None]
         """[B, 1, 1, width] bool: the columns that a row's new token sees."""
         batch.slab.column = self.column
-        text = getattr(batch.model.config, "get_text_config", lambda: batch.model.config)()
+        text = text_config(batch.model.config)
         self.furthest = getattr(text, "max_position_embeddings", None) or 2**31
         self.furthest -= 1
         """Last position the model knows: steps after an answer's end must not leave it."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from objectives.model import text_config
 from objectives.quantize import Device
 
 WIDTHS = (128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048)
@@ -174,7 +175,7 @@ def attention_cost(config: Any) -> float:
 
     Linear layers: 2 FLOPs per weight. Attention: 4 FLOPs per hidden unit, layer and token seen.
     """
-    text = getattr(config, "get_text_config", lambda: config)()
+    text = text_config(config)
     hidden: int = text.hidden_size
     inner: int = getattr(text, "intermediate_size", None) or 4 * hidden
     return 4 * hidden / (2 * (4 * hidden * hidden + 3 * hidden * inner))

@@ -12,6 +12,11 @@ from objectives.packing import IGNORED, Batch, collate
 from objectives.quantize import Device
 
 
+def text_config(config: Any) -> Any:
+    """The part of a model's configuration that describes its text decoder."""
+    return getattr(config, "get_text_config", lambda: config)()
+
+
 def attention_modules(model: torch.nn.Module) -> list[str]:
     """Last names of the linear layers inside attention blocks, such as q_proj or c_attn.
 

@@ -202,10 +202,7 @@ def ready(items: Sequence[Row], lm: SharedLM, data: Path) -> list[Question]:
         data: the run's data folder.
     """
     leaves = harness.kept(data)
-    docs: dict[str, list[Any]] = {}
-    for item in items:
-        if "lm_eval" in item:
-            docs.setdefault(item["lm_eval"]["task"], []).append(item["lm_eval"]["doc"])
+    docs = harness.docs_by_task(items)
     tasks = {name: harness.revive(leaves[name], docs[name], data) for name in docs}
     found: list[Question] = []
     for number, item in enumerate(items):

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from objectives.model import text_config
 from objectives.quantize import Device
 
 ROWS = {"cpu": 32, "cuda": 512}
@@ -76,7 +77,7 @@ def _kept_as(new: torch.Tensor) -> torch.dtype:
 
 def plain_attention(config: Any) -> bool:
     """Whether every layer is full attention: only then a slab and a mask say all there is."""
-    text = getattr(config, "get_text_config", lambda: config)()
+    text = text_config(config)
     kinds = getattr(text, "layer_types", None)
     if kinds is not None:
         return all(kind == "full_attention" for kind in kinds)
@@ -85,7 +86,7 @@ def plain_attention(config: Any) -> bool:
 
 def rows_of(config: Any, width: int, device: Device) -> int:
     """Rows of `width` positions whose keys and values fit."""
-    text = getattr(config, "get_text_config", lambda: config)()
+    text = text_config(config)
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     kind = device.torch_device.type

@@ -46,3 +46,8 @@ class OutOfMemory(WorkerFailed):
 
 class Diverged(WorkerFailed):
     """Training reached a loss that is not finite."""
+
+
+def brief(error: Exception) -> str:
+    """What somebody else's code raised, on one line: its kind and at most 200 characters."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]

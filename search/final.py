@@ -13,7 +13,7 @@ from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.finalists import score_heldout
 from search.forecast import KNOWN, forecast_accuracy
 from search.scoring import kept_scores, scores_or_none
-from search.state import Job, restart
+from search.state import Job, with_a_new_process
 from search.store import Record
 
 WARMUP_STEPS = 4
@@ -69,14 +69,11 @@ def score_references(job: Job) -> None:
 def score_final(job: Job) -> None:
     """Score the final recipe, on fewer items where the machine has become slow."""
     for items in ITEMS:
-        try:
+
+        def score(items: str = items) -> None:
             kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
-        except (OutOfMemory, Diverged):
-            raise
-        except WorkerFailed as error:
-            job.say(f"final run: scored again after a failure: {error}")
-            restart(job)
-            kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
+
+        with_a_new_process(job, "final run", score, "scored again after a failure")
 
 
 def train_final(job: Job, winner: Record) -> Trained:
@@ -86,14 +83,7 @@ def train_final(job: Job, winner: Record) -> Trained:
     fit into memory is given up: the final recipe is then the winner's own checkpoint.
     """
     try:
-        try:
-            return go_on(job, winner)
-        except (OutOfMemory, Diverged):
-            raise
-        except WorkerFailed as error:
-            job.say(f"final run: tried again after a failure: {error}")
-            restart(job)
-            return go_on(job, winner)
+        return with_a_new_process(job, "final run", lambda: go_on(job, winner))
     except (OutOfMemory, Diverged) as error:
         return give_up(job, winner, error)
 

@@ -65,9 +65,14 @@ def kept_scores(
     return known
 
 
+def per_task(job: Job, items: str) -> int:
+    """Items of the task that has most of them in an items file."""
+    return max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
+
+
 def share_left_out(job: Job, items: str, scores: Scores) -> float:
     """How many times as many items there are as were scored; at least 1."""
-    there = max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
+    there = per_task(job, items)
     scored = max((len(score.correct) for score in scores.values()), default=0)
     return max(1.0, there / scored) if scored else 1.0
 
@@ -121,7 +126,7 @@ def scores_in_parts(
 ) -> Scores:
     """Score part after part while there is time."""
     name = trial or "base"
-    most = max(Counter(item["task"] for item in job.folder.items(items)).values(), default=0)
+    most = per_task(job, items)
     expected = job.forecast.evaluation_s.get(items, 0.0) * PART / max(1, most)
     found: Scores = {}
     for first in range(0, most, PART):

@@ -10,9 +10,9 @@ from dataclasses import asdict
 
 from objectives.objective import Smoke
 from search.budget import Kind
-from search.errors import BadInput, Diverged, OutOfMemory, WorkerFailed
+from search.errors import BadInput
 from search.report.text import well_formed
-from search.state import Job, restart
+from search.state import Job, with_a_new_process
 
 PROMPT_END = 200
 """Characters of the prompt's end that are shown: the question and where the answer begins."""
@@ -46,14 +46,7 @@ def ask(job: Job, count: int) -> dict[str, Smoke]:
         with job.ledger.span(Kind.LOAD, note="smoke"):
             return job.objective.smoke(count, lambda p: job.listen("base", p))
 
-    try:
-        return once()
-    except (OutOfMemory, Diverged):
-        raise
-    except WorkerFailed as error:
-        job.say(f"smoke: tried again after a failure: {error}")
-        restart(job)
-        return once()
+    return with_a_new_process(job, "smoke", once)
 
 
 def complaint(tasks: list[str], seen: Smoke) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from objectives.objective import Loaded, Objective, Progress
 from search.budget import Kind, Ledger
+from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.folder import RunFolder
 from search.forecast import CostForecast
 from search.planner import Plan
 from search.store import CUT_OFF, Store
 from studies import Study
+
+T = TypeVar("T")
 
 
 class View(Protocol):
@@ -79,6 +83,31 @@ def restart(job: Job) -> None:
     job.objective.close()
     with job.ledger.span(Kind.LOAD, note="again, after a failure"):
         job.loaded = job.objective.load(lambda p: job.listen("load", p))
+
+
+def with_a_new_process(
+    job: Job, name: str, work: Callable[[], T], said: str = "tried again after a failure"
+) -> T:
+    """Do some work; a failure of the training process is met by a new process, once.
+
+    Args:
+        job: the job.
+        name: of the work, for the line that tells of the failure.
+        work: may be done twice.
+        said: what the line says.
+
+    Raises:
+        Diverged, OutOfMemory: a new process would not help.
+        WorkerFailed: the second attempt failed too.
+    """
+    try:
+        return work()
+    except (OutOfMemory, Diverged):
+        raise
+    except WorkerFailed as error:
+        job.say(f"{name}: {said}: {error}")
+        restart(job)
+        return work()
 
 
 def tell_pruned(job: Job, number: int, reason: str, *, infeasible: bool = False) -> None:

@@ -267,7 +267,7 @@ class Bench:
                 fewshot_as_multiturn=True,
             )
         )
-        metric = self.harness.choose_metric(task, loaded[task])[0]
+        metric = self.harness.choose_metric(task, loaded[task], loaded[task].eval_docs[0])[0]
         outcomes = {s["doc_id"]: float(s[metric]) for s in found["samples"][task]}
         return Timing(whole_s=whole, model_s=inner), outcomes
 

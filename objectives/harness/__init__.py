@@ -6,7 +6,7 @@ reproduces the recipe answers the very same prompts, with or without a network.
 """
 
 from objectives.harness.items import as_messages, cut, draw
-from objectives.harness.kept import Leaf, keep, kept, revive, verify
+from objectives.harness.kept import Leaf, docs_by_task, keep, kept, revive, verify
 from objectives.harness.library import (
     FEWSHOT_SEED,
     PLAIN,
@@ -36,6 +36,7 @@ __all__ = [
     "check_folder",
     "choose_metric",
     "cut",
+    "docs_by_task",
     "draw",
     "filtered",
     "filters",

@@ -11,7 +11,7 @@ from objectives.harness.kept import Leaf, leaf_of
 from objectives.harness.library import FEWSHOT_SEED, load
 from objectives.harness.metrics import gold
 from objectives.rows import Row
-from search.errors import BadInput
+from search.errors import BadInput, brief
 from studies.study import LmEval
 
 TOO_BIG = 200_000
@@ -44,7 +44,8 @@ def draw(
     wanted = min(sum(counts), len(pool))
     chosen = random.Random(f"{seed} {name}").sample(pool, wanted)
     leaves = {
-        leaf: leaf_of(leaf, tasks[leaf], include_path) for leaf in sorted({c[0] for c in chosen})
+        leaf: leaf_of(leaf, tasks[leaf], docs[leaf][0], include_path)
+        for leaf in sorted({c[0] for c in chosen})
     }
     groups: list[list[Row]] = []
     for part in cut(chosen, counts):
@@ -112,8 +113,7 @@ def _item(name: str, task: Any, place: tuple[str, int], doc: Any) -> Row:
         answer = gold(task, doc)
         kept = json.loads(json.dumps(doc))
     except Exception as error:  # noqa: BLE001  # templates and users' code raise anything
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
-        raise BadInput(f"task {leaf}, item {number}: cannot be asked ({reason})") from None
+        raise BadInput(f"task {leaf}, item {number}: cannot be asked ({brief(error)})") from None
     asked = [m for m in prompts[0]["messages"] if m["role"] == "user"][-1:]
     if len(json.dumps(prompts)) > TOO_BIG:
         raise BadInput(f"task {leaf}, item {number}: its prompt has over {TOO_BIG:,} characters")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from typing import Any
 from objectives.harness.library import library, manager, quiet
 from objectives.harness.metrics import as_score, choose_metric, outcome, perfect
 from objectives.rows import Row
-from search.errors import BadInput
+from search.errors import BadInput, brief
 
 KEPT = (
     "doc_to_text",
@@ -56,8 +55,8 @@ class Leaf:
     """What a group changed of the task's own YAML."""
 
 
-def leaf_of(leaf: str, task: Any, include_path: Path | None) -> Leaf:
-    """How a loaded task is loaded again and scored.
+def leaf_of(leaf: str, task: Any, doc: Any, include_path: Path | None) -> Leaf:
+    """How a loaded task is loaded again and scored; `doc` is its first document.
 
     Raises:
         BadInput: it has no file of its own, or no accuracy.
@@ -68,7 +67,7 @@ def leaf_of(leaf: str, task: Any, include_path: Path | None) -> Leaf:
     root = include_path if own and include_path else library()
     if not source.is_relative_to(root):
         raise BadInput(f"task {leaf}: it has no YAML file of its own, so it cannot be kept")
-    metric, chosen = choose_metric(leaf, task)
+    metric, chosen = choose_metric(leaf, task, doc)
     return Leaf(
         name=leaf,
         yaml=str(source.relative_to(root)),
@@ -109,14 +108,14 @@ def _same_function(one: Any, other: Any) -> bool:
     return callable(one) and callable(other) and one.__qualname__ == other.__qualname__
 
 
-def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> dict[str, str]:
+def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> list[Path]:
     """Write data/tasks.json, and copy the user's YAML and code to data/tasks/.
 
     Where the user's data lie is left out of the copies: the items hold all that is needed, and a
     recipe names no folder of the machine it was found on.
 
     Returns:
-        sha256 by file name within `data`.
+        The files written.
     """
     index = data / "tasks.json"
     index.write_text(
@@ -133,9 +132,7 @@ def keep(leaves: Sequence[Leaf], include_path: Path | None, data: Path) -> dict[
         text = path.read_text(encoding="utf-8")
         target.write_text(_without_data(text) if path.suffix == ".yaml" else text, encoding="utf-8")
         files.append(target)
-    return {
-        str(file.relative_to(data)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
-    }
+    return files
 
 
 def _needed(path: Path, folder: Path, leaf: str) -> set[Path]:
@@ -192,14 +189,19 @@ def kept(data: Path) -> dict[str, Leaf]:
     return {name: Leaf(**fields) for name, fields in json.loads(path.read_text("utf-8")).items()}
 
 
-def verify(items: Sequence[Row], data: Path) -> None:
-    """Raise BadInput unless what was kept scores as the tasks themselves do; loads no model."""
+def docs_by_task(items: Sequence[Row]) -> dict[str, list[Any]]:
+    """The documents of lm-eval's items, by lm-eval's name of the task; other items are left out."""
     docs: dict[str, list[Any]] = {}
     for item in items:
         if "lm_eval" in item:
             docs.setdefault(item["lm_eval"]["task"], []).append(item["lm_eval"]["doc"])
+    return docs
+
+
+def verify(items: Sequence[Row], data: Path) -> None:
+    """Raise BadInput unless what was kept scores as the tasks themselves do; loads no model."""
     leaves = kept(data)
-    for name, own in docs.items():
+    for name, own in docs_by_task(items).items():
         leaf = leaves[name]
         try:
             task = revive(leaf, own, data)
@@ -207,10 +209,9 @@ def verify(items: Sequence[Row], data: Path) -> None:
         except BadInput:
             raise
         except Exception as error:  # noqa: BLE001  # users' code
-            reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
             raise BadInput(
-                f"task {name}: it cannot be scored from a copy of its files ({reason}); keep all "
-                "that it needs beside its YAML"
+                f"task {name}: it cannot be scored from a copy of its files ({brief(error)}); "
+                "keep all that it needs beside its YAML"
             ) from None
         if as_score(value) is None:
             raise BadInput(

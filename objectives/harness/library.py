@@ -18,7 +18,7 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from search.errors import BadInput
+from search.errors import BadInput, brief
 
 FEWSHOT_SEED = 1234
 """lm-eval's own default, so that its command line draws the same few-shot examples."""
@@ -221,7 +221,7 @@ def _go_offline() -> None:
 
 def _why(name: str, error: Exception, where: str | None, manager: Any, spec: str) -> str:
     """One line on why a task cannot be loaded, and what to do."""
-    reason = f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+    reason = brief(error)
     config = _config(manager, spec)
     lost = "Couldn't reach" in reason or "OfflineMode" in reason
     if lost or (where and not _is_local(where) and not hub_answers()):

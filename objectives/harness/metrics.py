@@ -44,8 +44,8 @@ def as_score(value: Any) -> float | None:
     return score if 0.0 <= score <= 1.0 else None
 
 
-def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
-    """(metric, filter) that counts as accuracy.
+def choose_metric(leaf: str, task: Any, doc: Any) -> tuple[str, str]:
+    """(metric, filter) that counts as accuracy, tried on the task's first document.
 
     The first of the task's metrics that gives each item a number from 0 to 1, higher being better;
     of several filters the first that lets the task's own right answer score, else the first.
@@ -53,10 +53,9 @@ def choose_metric(leaf: str, task: Any) -> tuple[str, str]:
     Raises:
         BadInput: no metric does.
     """
-    doc = task.eval_docs[0]
     better = task.higher_is_better()
     best: tuple[str, str] | None = None
-    for name in filters(task):  # lm-eval shows them nowhere else
+    for name in filters(task):
         try:
             found = outcome(task, doc, perfect(task, doc), name)
         except Exception:  # noqa: BLE001  # a users' metric may refuse a made-up answer

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from objectives.data import LISTED
 from search.report.facts import Facts
 from search.report.markup import Html, element, join, paragraph, section, table
-
-LISTED = 50
-"""Most overlapping rows that are listed."""
 
 
 def data(facts: Facts) -> Html:
