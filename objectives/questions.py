@@ -63,14 +63,13 @@ class Asked:
                 f"{self.where}: the model's chat template refuses its prompt ({reason})"
             ) from None
         self.prompt: str = contexts[0]
-        made = task.construct_requests(
-            doc=self.doc,
-            ctx=contexts if task.multiple_input else contexts[0],
+        self.instances = harness.requests(
+            task,
+            self.doc,
+            contexts if task.multiple_input else contexts[0],
             metadata=(leaf.name, own["doc_id"], 1),
-            apply_chat_template=True,
             chat_template=lm.apply_chat_template,
         )
-        self.instances = made if isinstance(made, list) else [made]
 
     def score(self, responses: Sequence[Any]) -> float:
         """What the task's metric gives, 0 to 1."""
@@ -185,6 +184,7 @@ def _is_exact_match(task: Any, leaf: harness.Leaf) -> bool:
         leaf.metric == "exact_match"
         and config.filter_list is None
         and config.process_results is None
+        and not harness.is_class(task)
         and not task.multiple_target
         and not any(kwargs.values())
     )

@@ -20,8 +20,8 @@ SLAB_BYTES = 2 * 2**30
 class Slab:
     """Keys and values of a batch: what transformers calls a cache.
 
-    In transformers' protocol `update` takes a layer's new keys and values, [B, heads, T, D], and
-    returns all that the new positions may look at.
+    The column of a token is its position. In transformers' protocol `update` takes a layer's new
+    keys and values, [B, heads, T, D], and returns all that the new positions may look at.
     """
 
     is_compileable = False
@@ -30,37 +30,47 @@ class Slab:
         """Hold `rows` x `width` positions; memory is taken when the first layer writes."""
         self.rows, self.width = rows, width
         self.keys: list[torch.Tensor] = []
+        """Per layer [rows, width, heads, D]."""
         self.values: list[torch.Tensor] = []
-        self.span = (0, rows)
-        """Rows that a prefill writes."""
-        self.first = 0
-        """Column at which a prefill writes."""
-        self.column: torch.Tensor | None = None
-        """[1] int64: the one column that a decoding step writes; None during prefill."""
-        self.limit = width
-        """Columns that a decoding step looks at."""
+        self._span = slice(0, rows)
+        self._limit = width
+        self._places = torch.empty(0, dtype=torch.int64)
+
+    def at(self, span: tuple[int, int], columns: torch.Tensor, limit: int) -> None:
+        """Say where the next tokens' keys and values go.
+
+        Args:
+            span: the first of their rows, and the one after the last.
+            columns: [B, T] int64.
+            limit: number of columns to look at.
+        """
+        self._span, self._limit = slice(*span), limit
+        rows = torch.arange(*span, device=columns.device)[:, None]
+        self._places = (rows * self.width + columns).flatten()
 
     def update(
         self, key: torch.Tensor, value: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write a layer's new keys and values; returns those to look at."""
-        if layer_idx == len(self.keys):
-            for slabs, new in ((self.keys, key), (self.values, value)):
-                shape = (self.rows, new.shape[1], self.width, new.shape[3])
+        found = []
+        for slabs, new in ((self.keys, key), (self.values, value)):
+            if layer_idx == len(slabs):
+                shape = (self.rows, self.width, new.shape[1], new.shape[3])
                 slabs.append(torch.zeros(shape, dtype=_kept_as(new), device=new.device))
-        keys, values = self.keys[layer_idx], self.values[layer_idx]
-        if self.column is not None:
-            keys.index_copy_(2, self.column, key.to(keys.dtype))
-            values.index_copy_(2, self.column, value.to(values.dtype))
-            return keys[:, :, : self.limit], values[:, :, : self.limit]
-        here, end = slice(*self.span), self.first + key.shape[2]
-        keys[here, :, self.first : end] = key
-        values[here, :, self.first : end] = value
-        return keys[here, :, :end], values[here, :, :end]
+            slab = slabs[layer_idx]
+            new = new.transpose(1, 2).flatten(0, 1)
+            slab.view(-1, *slab.shape[2:]).index_copy_(0, self._places, new.to(slab.dtype))
+            found.append(slab[self._span, : self._limit].transpose(1, 2))
+        return found[0], found[1]
 
     def get_seq_length(self, _layer_idx: int = 0) -> int:
-        """Columns written before this call."""
-        return self.first
+        """Columns known before: unused, since positions and masks are always given."""
+        return 0
+
+    def share(self, columns: int) -> None:
+        """Copy the first row's first columns to all rows."""
+        for slab in (*self.keys, *self.values):
+            slab[1:, :columns] = slab[:1, :columns]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Keep only these rows."""

@@ -35,7 +35,7 @@ from search.errors import BadInput
 from spaces import Quantization
 from studies.study import LmEval
 
-SIZES = {"cpu": (1, 8, 16), "cuda": (16, 64, 256, "auto")}
+SIZES = {"cpu": (8, 16, 24), "cuda": (16, 64, 256, "auto")}
 """HFLM's batch sizes, by kind of device; on a CPU, finding `auto` takes longer than all else."""
 COMMON = """
 dataset_path: json

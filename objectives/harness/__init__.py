@@ -22,8 +22,10 @@ from objectives.harness.metrics import (
     filtered,
     filters,
     gold,
+    is_class,
     outcome,
     perfect,
+    requests,
     right_choice,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "filters",
     "gold",
     "in_folder",
+    "is_class",
     "keep",
     "kept",
     "known",
@@ -49,6 +52,7 @@ __all__ = [
     "names",
     "outcome",
     "perfect",
+    "requests",
     "revive",
     "right_choice",
     "verify",

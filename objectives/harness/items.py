@@ -9,7 +9,7 @@ from typing import Any
 
 from objectives.harness.kept import Leaf, leaf_of
 from objectives.harness.library import FEWSHOT_SEED, load
-from objectives.harness.metrics import gold
+from objectives.harness.metrics import gold, kind_of
 from objectives.rows import Row
 from search.errors import BadInput, brief
 from studies.study import LmEval
@@ -38,6 +38,8 @@ def draw(
     include_path = origin.include_path
     tasks = load(origin.task, include_path)
     docs = {leaf: _docs(leaf, task) for leaf, task in tasks.items()}
+    for leaf, task in tasks.items():
+        task.OUTPUT_TYPE = _kind(leaf, task, docs[leaf])
     pool = [(leaf, number) for leaf in tasks for number in range(len(docs[leaf]))]
     if len(pool) < len(counts):
         raise BadInput(f"task {name}: only {len(pool)} items; it needs at least {len(counts)}")
@@ -88,6 +90,15 @@ def _docs(leaf: str, task: Any) -> Any:
         return task.eval_docs
     except Exception as error:  # noqa: BLE001  # users' code
         raise BadInput(f"task {leaf}: it has no items ({error})") from None
+
+
+def _kind(leaf: str, task: Any, docs: Any) -> str:
+    try:
+        return kind_of(leaf, task, docs[0])
+    except BadInput:
+        raise
+    except Exception as error:  # noqa: BLE001  # users' code
+        raise BadInput(f"task {leaf}: it cannot be asked ({brief(error)})") from None
 
 
 def as_messages(history: list[dict[str, str]], *, add_generation_prompt: bool = True) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.harness.library import library, manager, quiet
-from objectives.harness.metrics import as_score, choose_metric, outcome, perfect
+from objectives.harness.metrics import as_score, choose_metric, is_class, outcome, perfect
 from objectives.rows import Row
 from search.errors import BadInput, brief
 
@@ -86,6 +86,8 @@ def _overrides(leaf: str, task: Any, path: Path) -> dict[str, Any]:
     """What of a task's configuration does not come from its own YAML."""
     from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  # no public way
 
+    if is_class(task):
+        return {}  # its code decides
     own = load_yaml(path, resolve_func=True)
     found = {}
     for key in KEPT:
@@ -230,7 +232,6 @@ def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:
     Raises:
         BadInput: lm-eval has no such task any more.
     """
-    import datasets  # noqa: PLC0415  # only where a task is
     from lm_eval.tasks._yaml_loader import load_yaml  # noqa: PLC0415  # no public way
 
     root = (data / "tasks" if leaf.own else library()).resolve()
@@ -239,10 +240,23 @@ def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:
         raise BadInput(f"task {leaf.name}: its file {leaf.yaml!r} lies outside its folder")
     if not path.is_file():
         raise BadInput(f"task {leaf.name}: lm-eval has no {leaf.yaml} here; install its version")
+    config = load_yaml(path, resolve_func=True)
+    quiet()
+    task = (_class_task if "class" in config else _yaml_task)(leaf, config, docs)
+    task.multiple_input, task.multiple_target = leaf.several_inputs, leaf.several_targets
+    for method in ("doc_to_choice", "doc_to_target", "doc_to_text"):
+        setattr(task, method, _remembering(getattr(task, method)))
+    return task
+
+
+def _yaml_task(leaf: Leaf, config: dict[str, Any], docs: Sequence[Mapping[str, Any]]) -> Any:
+    """A task that YAML describes."""
+    import datasets  # noqa: PLC0415  # only where a task is
+
     frozen: Callable[..., Any] = lambda **_: datasets.DatasetDict(  # noqa: E731
         {"test": datasets.Dataset.from_list([dict(doc) for doc in docs])}
     )
-    config = load_yaml(path, resolve_func=True) | {
+    whole = config | {
         "task": leaf.name,
         "custom_dataset": frozen,
         "dataset_kwargs": None,
@@ -254,11 +268,25 @@ def revive(leaf: Leaf, docs: Sequence[Mapping[str, Any]], data: Path) -> Any:
         "fewshot_config": None,
         "num_fewshot": 0,
     }
-    quiet()
-    task = manager(None, defaults=False).load([config | leaf.overrides])["tasks"][leaf.name]
-    task.multiple_input, task.multiple_target = leaf.several_inputs, leaf.several_targets
-    for method in ("doc_to_choice", "doc_to_target", "doc_to_text"):
-        setattr(task, method, _remembering(getattr(task, method)))
+    return manager(None, defaults=False).load([whole | leaf.overrides])["tasks"][leaf.name]
+
+
+def _class_task(leaf: Leaf, config: dict[str, Any], docs: Sequence[Mapping[str, Any]]) -> Any:
+    """A task that is a Python class: its own code, but for where documents come from."""
+    import datasets  # noqa: PLC0415  # only where a task is
+    from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415  # likewise
+
+    kept_docs = datasets.Dataset.from_list([dict(doc) for doc in docs])
+    here: dict[str, Any] = {
+        "__init__": lambda self: ConfigurableTask.__init__(self, config={"task": leaf.name}),
+        "download": lambda self, *_, **__: setattr(self, "dataset", {"test": kept_docs}),
+        "has_training_docs": lambda _: False,
+        "has_validation_docs": lambda _: False,
+        "has_test_docs": lambda _: True,
+        "test_docs": lambda _: kept_docs,
+    }
+    task = type(f"Kept{config['class'].__name__}", (config["class"],), here)()
+    task.OUTPUT_TYPE = leaf.kind
     return task
 
 

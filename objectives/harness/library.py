@@ -153,8 +153,19 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  # lm-eval, datasets and users' code raise anything
         raise BadInput(_why(name, error, where, manager, spec)) from None
     for leaf, task in loaded.items():
+        _tell_source(manager, spec, leaf, task)
         _usable(leaf, task)
     return dict(loaded)
+
+
+def _tell_source(manager: Any, spec: str, leaf: str, task: Any) -> None:
+    """Note a task's YAML file where lm-eval does not: for a task that is a Python class."""
+    facts = task.config.metadata or {}
+    if "config_source" not in facts:
+        entry = manager.task_index.get(leaf)
+        path = entry.yaml_path if entry else Path(spec)
+        if path and Path(path).is_file():
+            task.config.metadata = facts | {"config_source": str(path)}
 
 
 def _find(name: str, include_path: Path | None) -> tuple[Any, str]:
@@ -249,7 +260,19 @@ def _usable(leaf: str, task: Any) -> None:
         raise BadInput(f"task {leaf}: it runs code that a model wrote, which is not done here")
     if getattr(task, "MULTIMODAL", False):
         raise BadInput(f"task {leaf}: it asks about images or sound; choose one of text")
-    options = (task.config.generation_kwargs or {}) if kind == "generate_until" else {}
+    if kind == "generate_until":
+        check_generation(leaf, task.config.generation_kwargs or {})
+    if not str((task.config.metadata or {}).get("config_source", "")):
+        raise BadInput(f"task {leaf}: it has no YAML file, so it cannot be kept; choose another")
+    if kind not in ("multiple_choice", "loglikelihood", "generate_until"):
+        raise BadInput(
+            f"task {leaf}: it has no accuracy (its output_type is {kind}); choose one of "
+            "multiple_choice, loglikelihood or generate_until"
+        )
+
+
+def check_generation(leaf: str, options: Mapping[str, Any]) -> None:
+    """Raise BadInput unless greedy decoding can honour a task's generation_kwargs."""
     warm = float(options.get("temperature") or 0) > 0
     if options.get("do_sample", warm):
         raise BadInput(
@@ -260,11 +283,4 @@ def _usable(leaf: str, task: Any) -> None:
         raise BadInput(
             f"task {leaf}: its generation_kwargs ask for {', '.join(odd)}, but answers are decoded "
             "greedily here; copy its YAML without"
-        )
-    if not str((task.config.metadata or {}).get("config_source", "")):
-        raise BadInput(f"task {leaf}: it is written in Python, not in YAML; choose another")
-    if kind not in ("multiple_choice", "loglikelihood", "generate_until"):
-        raise BadInput(
-            f"task {leaf}: it has no accuracy (its output_type is {kind}); choose one of "
-            "multiple_choice, loglikelihood or generate_until"
         )

@@ -7,7 +7,57 @@ from typing import Any
 
 import numpy as np
 
+from objectives.harness.library import check_generation
 from search.errors import BadInput
+
+
+def is_class(task: Any) -> bool:
+    """Whether a task is a Python class of its own, which asks and scores by code."""
+    from lm_eval.api.task import ConfigurableTask  # noqa: PLC0415  # only where a task is
+
+    own = type(task)
+    return any(
+        getattr(own, name) is not getattr(ConfigurableTask, name)
+        for name in ("construct_requests", "process_results")
+    )
+
+
+def requests(task: Any, doc: Any, context: Any, **options: Any) -> list[Any]:
+    """What a task asks a model about a document after a context: lm-eval's Instances."""
+    options = {"metadata": (None, 0, 1), "apply_chat_template": True} | options
+    made = task.construct_requests(doc=doc, ctx=context, **options)
+    return made if isinstance(made, list) else [made]
+
+
+def kind_of(leaf: str, task: Any, doc: Any) -> str:
+    """A task's output_type: as its YAML says, or as its code's requests show.
+
+    Raises:
+        BadInput: one document is asked about in several ways, so it has no one answer.
+    """
+    if not is_class(task):
+        return str(task.OUTPUT_TYPE)
+    made = requests(task, doc, "")
+    kinds = {instance.request_type for instance in made}
+    if kinds == {"loglikelihood"}:
+        return "multiple_choice" if len(made) > 1 else "loglikelihood"
+    if kinds == {"generate_until"} and len(made) == 1:
+        check_generation(leaf, made[0].args[1])
+        return "generate_until"
+    raise BadInput(
+        f"task {leaf}: it asks {len(made)} things about each document ({', '.join(sorted(kinds))}) "
+        "and has no accuracy; choose one that asks for one answer"
+    )
+
+
+def _choice_that_scores(task: Any, doc: Any) -> int | None:
+    """The first choice that gets full marks from a task's code."""
+    count = len(requests(task, doc, ""))
+    for k in range(count):
+        found = task.process_results(doc, _chosen(k, count))
+        if any(as_score(value) == 1.0 for value in found.values()):
+            return k
+    return None
 
 
 def right_choice(task: Any, doc: Any) -> int | None:
@@ -16,6 +66,8 @@ def right_choice(task: Any, doc: Any) -> int | None:
     lm-eval's own rule: with several inputs `doc_to_text` names it, else `doc_to_target`; of several
     right choices, the first.
     """
+    if is_class(task):
+        return _choice_that_scores(task, doc)
     found = task.doc_to_text(doc) if task.multiple_input else task.doc_to_target(doc)
     choices = task.doc_to_choice(doc)
     if isinstance(found, list):
@@ -82,10 +134,15 @@ def perfect(task: Any, doc: Any) -> list[Any]:
     if task.OUTPUT_TYPE == "loglikelihood":
         return [(0.0, True)]
     right = right_choice(task, doc)
+    if is_class(task):
+        return _chosen(right, len(requests(task, doc, "")))
     count = len(task.doc_to_choice(doc))
-    if "acc_mutual_info" in task.aggregation():
-        count *= 2
-    return [(0.0, True) if k == right else (-100.0, False) for k in range(count)]
+    return _chosen(right, 2 * count if "acc_mutual_info" in task.aggregation() else count)
+
+
+def _chosen(choice: int | None, count: int) -> list[tuple[float, bool]]:
+    """Responses of a model that prefers one of several choices."""
+    return [(0.0, True) if k == choice else (-100.0, False) for k in range(count)]
 
 
 def filters(task: Any) -> list[str]:

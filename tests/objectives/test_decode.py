@@ -12,9 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from objectives import decode as decoding
 from objectives import slab
+from objectives.attention import NAME, grouped, grouped_attention
 from objectives.decode import decode
 from objectives.forced import Forced, Layout, Request, force
 from objectives.quantize import Device, find_device
@@ -76,6 +78,83 @@ def test_batches_decode_what_each_prompt_decodes_alone(
         wanted = greedy(model, prompt, ends)
         assert tokens[: len(wanted)] == wanted
         assert len(tokens) <= MOST
+
+
+@settings(max_examples=30, deadline=None)
+@given(prompts=PROMPTS, drafts=st.integers(0, 6), positions=st.integers(1, 40))
+def test_drafts_change_no_answer(
+    model: Any, device: Device, prompts: list[list[int]], drafts: int, positions: int
+) -> None:
+    """However many tokens a step guesses, the answers stay greedy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "DRAFTS", {"cpu": drafts})
+        patch.setattr(decoding, "POSITIONS", {"cpu": positions})
+        found = decode(model, prompts, lambda *_: False, MOST, device, exact=True)
+    assert found == [greedy(model, prompt, set()) for prompt in prompts]
+
+
+class Cycle(torch.nn.Module):
+    """A model that says 5 6 7 8 5 6 7 8 ... and counts its passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(
+            num_attention_heads=1, num_hidden_layers=1, hidden_size=4, _attn_implementation="eager"
+        )
+        self.passes = 0
+
+    def get_decoder(self) -> Any:
+        """States that are the tokens themselves."""
+
+        def forward(input_ids: torch.Tensor, past_key_values: slab.Slab, **_: Any) -> Any:
+            self.passes += 1
+            new = input_ids[:, None, :, None].float()
+            past_key_values.update(new, new, 0)
+            return SimpleNamespace(last_hidden_state=input_ids[..., None].float())
+
+        return forward
+
+    def get_output_embeddings(self) -> Any:
+        """One-hot logits of the next token of the cycle."""
+        return lambda states: torch.nn.functional.one_hot(
+            torch.where(states[..., 0] == 8, 5, states[..., 0].long() + 1), 10
+        )
+
+    def get_input_embeddings(self) -> Any:
+        """Tells the type of the weights."""
+        return SimpleNamespace(weight=torch.zeros(1))
+
+
+@pytest.mark.parametrize(("drafts", "passes"), [(0, 1 + 11), (1, 1 + 6), (3, 1 + 3)])
+def test_drafts_that_come_true_save_steps(
+    device: Device, monkeypatch: pytest.MonkeyPatch, drafts: int, passes: int
+) -> None:
+    """What a prompt says before is guessed again; each step yields the drafts and one more."""
+    monkeypatch.setattr(decoding, "DRAFTS", {"cpu": drafts})
+    model = Cycle()
+    (found,) = decode(model, [[5, 6, 7, 8, 5]], lambda *_: False, MOST, device, exact=True)
+    assert found == [6, 7, 8, 5] * 3
+    assert model.passes == passes
+
+
+@pytest.mark.parametrize("length", [1, 5])
+def test_grouped_attention_is_transformers_own(model: Any, length: int) -> None:
+    """Without a copy of keys and values for every head; the setting is put back."""
+    made = torch.Generator().manual_seed(0)
+    query = torch.randn(3, 6, length, 8, generator=made)
+    key, value = (torch.randn(3, 2, 9, 8, generator=made) for _ in range(2))
+    mask = torch.zeros(3, 1, length, 9).masked_fill(
+        torch.rand(3, 1, length, 9, generator=made) > 0.7, float("-inf")
+    )
+    mask[..., 0] = 0
+    layer: Any = torch.nn.Module()
+    layer.num_key_value_groups = 3
+    own, _ = sdpa_attention_forward(layer, query, key, value, mask, scaling=0.3)
+    ours, _ = grouped_attention(layer, query, key, value, mask, scaling=0.3)
+    torch.testing.assert_close(ours, own)
+    with grouped(model):
+        assert model.config._attn_implementation == NAME
+    assert model.config._attn_implementation == "sdpa"
 
 
 def test_looking_seldom_changes_no_answer(
