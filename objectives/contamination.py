@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain, filterfalse
 from typing import Literal
@@ -266,19 +266,16 @@ class Index:
         return None
 
 
-def drop(rows: Iterable[Row], source: str, index: Index) -> tuple[list[Row], list[Overlap]]:
-    """The rows of a source that overlap no item, and an overlap for each row that does.
+def drop(rows: Iterable[Row], source: str, index: Index, overlaps: list[Overlap]) -> Iterator[Row]:
+    """The rows of a source that overlap no item, in their order.
 
-    Both are in the rows' order; `len(overlaps)` rows are dropped.
+    For each row that does, what it shares is appended to `overlaps`.
     """
-    kept: list[Row] = []
-    overlaps: list[Overlap] = []
     for number, row in enumerate(rows):
         if (overlap := index.find(row, source, number)) is None:
-            kept.append(row)
+            yield row
         else:
             overlaps.append(overlap)
-    return kept, overlaps
 
 
 def _read(fields: Row) -> _Item:

@@ -7,9 +7,16 @@ lasts, so a short trial reads exactly the beginning of what a long run reads.
 from __future__ import annotations
 
 import hashlib
-import random
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PASSES = 4
+"""Times a source is read before the others take over its weight: up to four passes over the same
+data are nearly as good as new data (Muennighoff et al. 2023, arXiv 2305.16264)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +33,8 @@ class Sample:
 
     @property
     def trained(self) -> int:
-        """Number of tokens that are trained on (labelled)."""
-        return len(self.ids) - self.start
+        """Number of tokens that are trained on (labelled); a row's first token never is."""
+        return len(self.ids) - max(self.start, 1)
 
 
 @dataclass(slots=True)
@@ -48,9 +55,16 @@ class Cursor:
 class Stream:
     """Draws samples so that each source's share of labelled tokens tracks its weight.
 
-    Each draw takes the source that is furthest behind its weight, so the realised shares differ
-    from the asked ones by at most one sample per source, at any length. Within a source, rows come
-    in a seeded order, reshuffled for every pass.
+    Each draw takes the source that is furthest behind its weight, in tokens. So at any length a
+    source is ahead of its weight by at most one sample, and behind by at most 1 + 1/2 + ... +
+    1/(k-1) of the longest samples for k sources: 1 for two sources, 3.5 for twenty. Within a
+    source, rows come in a seeded order, reshuffled for every pass.
+
+    A source that was read `max_passes` times is left out, and the others share its weight in their
+    proportions: from then on only their tokens are compared. When all have been left out, a new
+    round begins: each may be read `max_passes` times more, and tokens are counted from there. What
+    a source fell behind while it was left out is not made up for; else it would come back in one
+    long run.
     """
 
     def __init__(
@@ -61,21 +75,38 @@ class Stream:
         cursor: Cursor | None = None,
         *,
         shuffle: bool = True,
+        max_passes: int = MAX_PASSES,
     ) -> None:
-        """Start at `cursor`, or at the beginning; without `shuffle`, rows keep their order."""
-        self._shuffle = shuffle
+        """Start at `cursor`, or at the beginning.
+
+        Args:
+            sources: rows by source; one that is not in a list is asked for by index, one at a time.
+            mixture: weights by source; only their proportions count.
+            seed: of the rows' order.
+            cursor: where to go on; moved by every draw.
+            shuffle: draw a source's rows in a seeded order; else in the given one.
+            max_passes: times a source is read before it is left out, at least 1.
+        """
         self._weights = {
-            name: weight for name, weight in sorted(mixture.items()) if weight > 0 and sources[name]
+            name: weight
+            for name, weight in sorted(mixture.items())
+            if weight > 0 and len(sources[name])
         }
         if not self._weights:
             raise ValueError("no source with a positive weight has a row left")
+        if max_passes < 1:
+            raise ValueError(f"max_passes must be at least 1, got {max_passes}")
         self._sources = sources
         self._seed = seed
-        self._orders: dict[str, tuple[int, list[int]]] = {}
+        self._shuffle = shuffle
+        self._max_passes = max_passes
+        self._limits = {name: max_passes * len(sources[name]) for name in self._weights}
+        self._orders: dict[str, tuple[int, NDArray[np.int64]]] = {}
         self.cursor = cursor or Cursor()
         for name in self._weights:
             self.cursor.drawn.setdefault(name, 0)
             self.cursor.trained.setdefault(name, 0)
+        self._shares, self._began = self._round()
 
     def __iter__(self) -> Iterator[Sample]:
         """The stream itself; it never ends."""
@@ -83,21 +114,50 @@ class Stream:
 
     def __next__(self) -> Sample:
         """The next sample."""
-        cursor = self.cursor
-        name = min(self._weights, key=lambda n: (cursor.trained[n] / self._weights[n], n))
-        rows = self._sources[name]
-        lap, place = divmod(cursor.drawn[name], len(rows))
-        sample = rows[self._order(name, lap)[place]]
+        cursor, shares = self.cursor, self._shares
+        got = {name: cursor.trained[name] - self._began[name] for name in shares}
+        total = sum(got.values())
+        name = max(shares, key=lambda n: (shares[n] * total - got[n], shares[n]))
+        sample = self._sources[name][self._row(name)]
         cursor.drawn[name] += 1
         cursor.trained[name] += sample.trained
+        if cursor.drawn[name] % self._limits[name] == 0:
+            self._shares, self._began = self._round()
         return sample
 
-    def _order(self, name: str, lap: int) -> list[int]:
+    def passes(self) -> dict[str, float]:
+        """How many times each source of the mixture was read so far."""
+        return {name: self.cursor.drawn[name] / len(self._sources[name]) for name in self._weights}
+
+    def capped(self) -> list[str]:
+        """The sources that were read `max_passes` times or more."""
+        return [name for name, limit in self._limits.items() if self.cursor.drawn[name] >= limit]
+
+    def _round(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Shares of the sources that may be drawn, and their labelled tokens before this round.
+
+        In full rounds each source was read a whole number of times, so the cursor tells both.
+        """
+        drawn, limits = self.cursor.drawn, self._limits
+        rounds = min(drawn[name] // limit for name, limit in limits.items())
+        left = [name for name, limit in limits.items() if drawn[name] < (rounds + 1) * limit]
+        total = math.fsum(self._weights[name] for name in left)
+        shares = {name: self._weights[name] / total for name in left}
+        if not rounds:
+            return shares, dict.fromkeys(left, 0)
+        passes = rounds * self._max_passes
+        rows = {name: self._sources[name] for name in left}
+        return shares, {name: passes * sum(s.trained for s in rows[name]) for name in left}
+
+    def _row(self, name: str) -> int:
+        """Index of the source's next row."""
+        count = len(self._sources[name])
+        lap, place = divmod(self.cursor.drawn[name], count)
+        if not self._shuffle:
+            return place
         known = self._orders.get(name)
         if known is None or known[0] != lap:
             digest = hashlib.sha256(f"{self._seed}/{name}/{lap}".encode()).digest()
-            order = list(range(len(self._sources[name])))
-            if self._shuffle:
-                random.Random(digest).shuffle(order)
-            known = self._orders[name] = (lap, order)
-        return known[1]
+            rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest)))
+            known = self._orders[name] = (lap, rng.permutation(count))
+        return int(known[1][place])

@@ -74,6 +74,9 @@ class Trained:
     """The schedule as carried out: a deadline can bring the decay forward."""
     shares: dict[str, float] = field(default_factory=dict)
     """Realised share of labelled tokens per source."""
+    passes: dict[str, float] = field(default_factory=dict)
+    """Times that each source of the mixture was read; at most `mixture.MAX_PASSES` unless all were,
+    since then the others share its weight."""
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(tokens, training loss) along the whole trial."""
     peak_memory_gib: float = 0.0

@@ -95,7 +95,7 @@ class Process:
         import torch  # noqa: PLC0415  # after the first sign of life
         import transformers  # noqa: PLC0415  # likewise
 
-        from objectives import base, evaluate, quantize, text, train  # noqa: PLC0415  # they use torch
+        from objectives import base, evaluate, quantize, text, tokens, train  # noqa: PLC0415  # they use torch
         from objectives import model as models  # noqa: PLC0415  # likewise
         from objectives.rows import iterate_jsonl  # noqa: PLC0415  # likewise
 
@@ -122,9 +122,9 @@ class Process:
         data = self.run_dir / "data"
         sources, reasons = {}, [device.reason]
         for file in sorted((data / "sources").glob("*.jsonl")):
-            kept, dropped = text.to_samples(iterate_jsonl(file), tokenizer, file.stem, max_length)
-            sources[file.stem] = kept
-            if dropped:
+            whole = tokens.tokenised(file, tokenizer, lambda line: self._say(0.5, line))
+            kept = sources[file.stem] = whole.up_to(max_length)
+            if dropped := len(whole) - len(kept):
                 reasons.append(f"{file.stem}: {dropped} rows over {max_length} tokens dropped")
             if not kept:
                 from search.errors import BadInput  # noqa: PLC0415
@@ -230,14 +230,15 @@ class Process:
 
         target = Path(folder)
         self.trainer.export(trial, target / "adapter")
+        trained = [(sample.source, sample.row) for sample in self.trainer.history(trial)]
+        wanted = set(trained)
         rows = {
-            file.stem: list(iterate_jsonl(file))
+            (file.stem, number): row | {"source": file.stem}
             for file in (self.run_dir / "data" / "sources").glob("*.jsonl")
+            for number, row in enumerate(iterate_jsonl(file))
+            if (file.stem, number) in wanted
         }
-        write_jsonl(
-            target / "data" / "train.jsonl",
-            (rows[s.source][s.row] | {"source": s.source} for s in self.trainer.history(trial)),
-        )
+        write_jsonl(target / "data" / "train.jsonl", (rows[place] for place in trained))
 
     def _say(self, done: float, note: str) -> None:
         self.listen(Progress(phase="load", done=done, note=note))

@@ -170,6 +170,7 @@ class CurveObjective:
             step_s=step_s if steps else 0.0,
             schedule=schedule,
             shares=dict(recipe.mixture),
+            passes=dict.fromkeys(recipe.mixture, 1.0),
             curve=curve,
             peak_memory_gib=10 + recipe.rank / 64,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from jinja2 import TemplateError
@@ -10,6 +11,9 @@ from jinja2 import TemplateError
 from objectives.mixture import Sample
 from objectives.rows import Row
 from search.errors import BadInput
+
+TOGETHER = 512
+"""Rows that are tokenised together."""
 
 
 def check_template(tokenizer: Any, model: str) -> None:
@@ -21,12 +25,33 @@ def check_template(tokenizer: Any, model: str) -> None:
         )
 
 
-def to_sample(row: Row, tokenizer: Any, source: str, number: int) -> Sample:
-    """Tokenise a chat row; the answer is the last message, down to its end-of-turn token.
+def tokenise(rows: Iterable[Row], tokenizer: Any, source: str, first: int = 0) -> Iterator[Sample]:
+    """Tokenise chat rows; the answer is the last message, down to its end-of-turn token.
 
     Prompt and answer are tokenised apart, so that the answer's tokens are those a model is asked
     for when it gets the prompt alone.
+
+    Args:
+        rows: of the source, in order.
+        tokenizer: of transformers, with a chat template.
+        source: its name.
+        first: number of the first row.
+
+    Raises:
+        BadInput: the chat template refuses a row.
     """
+    numbered = enumerate(rows, first)
+    while some := list(islice(numbered, TOGETHER)):
+        texts = [_texts(row, tokenizer, f"{source}, row {number}") for number, row in some]
+        prompts = tokenizer([p for p, _ in texts], add_special_tokens=False)["input_ids"]
+        answers = tokenizer([a for _, a in texts], add_special_tokens=False)["input_ids"]
+        for (number, _), before, after in zip(some, prompts, answers, strict=True):
+            ids = tuple(before + _to_end(after, tokenizer.eos_token_id))
+            yield Sample(ids, len(before), source, number)
+
+
+def _texts(row: Row, tokenizer: Any, where: str) -> tuple[str, str]:
+    """(prompt, answer with its end of turn) as the chat template writes them."""
     *asked, answer = row["messages"]
     try:
         prompt = tokenizer.apply_chat_template(asked, tokenize=False, add_generation_prompt=True)
@@ -34,32 +59,23 @@ def to_sample(row: Row, tokenizer: Any, source: str, number: int) -> Sample:
     except TemplateError as error:
         roles = ", ".join(message["role"] for message in row["messages"])
         raise BadInput(
-            f"{source}, row {number}: the model's chat template refuses messages of the roles "
-            f"{roles} ({error})"
+            f"{where}: the model's chat template refuses messages of the roles {roles} ({error})"
         ) from None
     if not full.startswith(prompt):
         # The template rewrites history; fall back to the answer's bare text and the end of turn.
         full = prompt + answer["content"] + (tokenizer.eos_token or "")
-    before = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    after = tokenizer(full[len(prompt) :], add_special_tokens=False)["input_ids"]
-    end = tokenizer.eos_token_id
-    if end in after:
-        last = len(after) - 1 - after[::-1].index(end)
-        after = after[: last + 1]  # what follows the end of turn is never generated
-    return Sample(tuple(before + after), len(before), source, number)
+    return prompt, full[len(prompt) :]
 
 
-def to_samples(
-    rows: Iterable[Row], tokenizer: Any, source: str, max_length: int
-) -> tuple[list[Sample], int]:
-    """Tokenise rows; returns (samples, number of rows dropped for being over `max_length`)."""
-    samples = [to_sample(row, tokenizer, source, n) for n, row in enumerate(rows)]
-    kept = [sample for sample in samples if len(sample.ids) <= max_length]
-    return kept, len(samples) - len(kept)
+def _to_end(answer: list[int], end: int | None) -> list[int]:
+    """An answer's tokens without what follows the end of turn: that is never generated."""
+    if end not in answer:
+        return answer
+    return answer[: len(answer) - answer[::-1].index(end)]
 
 
 def item_sample(item: Row, tokenizer: Any, number: int) -> Sample:
     """The sample whose answer tokens must all be the model's first choice."""
     answer = {"role": "assistant", "content": item["answer"]}
     row = {"messages": [*item["messages"], answer]}
-    return to_sample(row, tokenizer, item["task"], number)
+    return next(tokenise([row], tokenizer, item["task"], number))

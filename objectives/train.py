@@ -24,6 +24,7 @@ from objectives.model import answer_logits, attention_modules
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
 from objectives.quantize import Device, load_base
+from objectives.tokens import Tokens
 from search.errors import Diverged, Interrupted
 from spaces import Quantization, Recipe, Targets
 
@@ -55,7 +56,7 @@ class Trainer:
         self,
         base: Base,
         device: Device,
-        sources: dict[str, list[Sample]],
+        sources: dict[str, Tokens],
         folder: Path,
         seed: int,
         *,
@@ -174,6 +175,7 @@ class Trainer:
             step_s=statistics.median(durations) if durations else 0.0,
             schedule=schedule,
             shares=state.cursor.shares(),
+            passes=stream.passes(),
             curve=thin(state.curve),
             peak_memory_gib=self.peak_memory_gib(),
         )
@@ -214,10 +216,7 @@ class Trainer:
         return itertools.islice(stream, sum(state.cursor.drawn.values()))
 
     def _stream(self, recipe: Recipe, cursor: Cursor) -> Stream:
-        fitting = {
-            name: [sample for sample in rows if len(sample.ids) <= recipe.max_length]
-            for name, rows in self._sources.items()
-        }
+        fitting = {name: rows.up_to(recipe.max_length) for name, rows in self._sources.items()}
         return Stream(fitting, recipe.mixture, self._seed, cursor, shuffle=self._shuffle)
 
     def peak_memory_gib(self) -> float:

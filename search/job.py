@@ -156,7 +156,7 @@ def prepare_data(study: Study, folder: RunFolder, seed: int, view: View) -> None
     if folder.has("data.json"):
         return
     try:
-        prepared = data.prepare(study, folder.path, seed)
+        prepared = data.prepare(study, folder.path, seed, view.busy)
     except BadInput:
         folder.undo()
         raise

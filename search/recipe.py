@@ -91,6 +91,7 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
             },
             "lora_dropout": 0.0,
             "shares": trained["shares"],
+            "passes": trained["passes"],
             "loss_on": "the last assistant message of each row, its end of turn included",
         },
         "seed": job.seed,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from objectives import base, data, harness
 from objectives.generated import generators
+from objectives.readers import FORMATS, suffix
 from search.budget import format_seconds
 from search.errors import BadInput
 from search.forecast import CostForecast, assumed_token_s
@@ -78,27 +79,40 @@ def build_study(request: Request) -> Study:
         )
         heldout = tuple(task for task in study.heldout if task.name not in request.tasks)
         study = replace(study, tasks=tasks, heldout=heldout)
+    if study.rules:
+        study.rules(study)
     data.check(study)
     return study
 
 
 def parse_source(text: str) -> Source:
-    """A source from `NAME=PATH|ID`.
+    """A source from `NAME=PATH|ID[:CONFIG[:SPLIT]][@REVISION]`.
 
     Raises:
         BadInput: malformed, or a path that does not exist.
     """
-    name, equals, where = text.partition("=")
-    if not equals or not name or not where:
-        raise BadInput(f"--data {text!r}: write NAME=PATH or NAME=ID, such as math=math.jsonl")
-    path = Path(where)
-    if path.is_file():
+    name, _, where = text.partition("=")
+    path = Path(where).expanduser()
+    if name and where and path.is_file():
         return Source(name=name, origin=LocalFile(path=path))
-    looks_local = path.suffix in {".jsonl", ".json"} or where.startswith((".", "/", "~"))
-    if looks_local or path.exists() or where.count("/") > 1:
+    asked, at, revision = where.partition("@")
+    repo, config, split = [*asked.split(":", 2), "", ""][:3]
+    if not name or not repo or (at and not revision):
+        raise BadInput(
+            f"--data {text!r}: write NAME=PATH, such as math=math.jsonl, or "
+            "NAME=ID[:CONFIG[:SPLIT]][@REVISION] of a dataset on the hub"
+        )
+    path = Path(repo).expanduser()
+    looks_local = suffix(path) is not None or repo.startswith((".", "/", "~"))
+    if looks_local or path.exists() or repo.count("/") > 1:
         what = "it is a folder" if path.is_dir() else "there is no such file"
-        raise BadInput(f"--data {text}: {what}; give the path of a JSONL file")
-    return Source(name=name, origin=HubDataset(reference=where))
+        raise BadInput(f"--data {text}: {what}; give the path of a {FORMATS}")
+    return Source(
+        name=name,
+        origin=HubDataset(
+            id=repo, config=config or None, split=split or "train", revision=revision or None
+        ),
+    )
 
 
 def pick_task(name: str, study: Study, named: dict[str, Task], folder: Path | None) -> Task:

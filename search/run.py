@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         nargs="+",
         action="extend",
-        metavar="NAME=PATH|ID",
+        metavar="NAME=PATH|ID[:CONFIG[:SPLIT]][@REVISION]",
         help="sources of training data instead of the study's: JSONL files or hub datasets",
     )
     made.add_argument(

@@ -24,6 +24,9 @@ class View(Protocol):
     def line(self, text: str) -> None:
         """A decision or a result, worth keeping."""
 
+    def busy(self, doing: str, done: float | None) -> None:
+        """Data are being prepared: what, and the share done in [0, 1] if known; called often."""
+
     def refresh(self, job: Job) -> None:
         """Something moved; called often."""
 

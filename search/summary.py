@@ -265,4 +265,12 @@ def _final(
         "gpu_hours": round(hours, 6),
         "tokens": facts["tokens"],
         "trial": winner.number,
+        "mixture": {
+            name: {
+                "asked": round(share, 5),
+                "trained": facts["shares"].get(name, 0.0),
+                "passes": facts["passes"].get(name, 0.0),
+            }
+            for name, share in winner.recipe.mixture.items()
+        },
     }

@@ -38,6 +38,9 @@ class NoView:
     def line(self, text: str) -> None:
         """Drop it."""
 
+    def busy(self, doing: str, done: float | None) -> None:
+        """Nothing to show."""
+
     def refresh(self, job: Job) -> None:
         """Nothing to redraw."""
 
@@ -59,6 +62,11 @@ class PlainView:
         spent = format_seconds(self._job.ledger.now()) if self._job else "0s"
         print(f"[{spent:>6}] {text}", flush=True)
         self._last = time.monotonic()
+
+    def busy(self, doing: str, done: float | None) -> None:
+        """Print it now and then."""
+        if time.monotonic() - self._last >= self.EVERY_S:
+            self.line(doing if done is None else f"{doing} ({done:.0%})")
 
     def refresh(self, job: Job) -> None:
         """Print where the job is, now and then."""
@@ -86,6 +94,14 @@ class LiveView:
     def line(self, text: str) -> None:
         """Print above the live part."""
         self._console.print(text, style="grey62", markup=False, highlight=False)
+
+    def busy(self, doing: str, done: float | None) -> None:
+        """A bar, full to the share done; it pulses where that is not known."""
+        from rich.console import Group  # noqa: PLC0415  # --help must not pay for it
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415  # likewise
+
+        bar = ProgressBar(total=1.0, completed=done or 0.0, width=40, pulse=done is None)
+        self._live.update(Group(f"preparing data: {doing}", bar), refresh=True)
 
     def refresh(self, job: Job) -> None:
         """Redraw, at most four times a second."""

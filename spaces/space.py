@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search.errors import BadInput
+from spaces.mixture import SPREAD, to_coordinates, to_mixture
 from spaces.recipe import Quantization, Recipe, Targets, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-MIXTURE_SPREAD = 1.5
-"""Standard width of the mixture search: a source's weight is its natural share times e^z, with
-z drawn from [-1.5, 1.5] (a factor of 4.5 either way), renormalised (the logistic-normal family)."""
 
 
 class SuggestsParameters(Protocol):
@@ -86,10 +82,10 @@ def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
     """
     rank = trial.suggest_int("rank", *space.rank, log=True)
     ratio = trial.suggest_categorical("alpha_ratio", space.alpha_ratio)
-    weights = {
-        name: share
-        * math.exp(trial.suggest_float(f"mixture_{name}", -MIXTURE_SPREAD, MIXTURE_SPREAD))
+    coordinates = {
+        name: trial.suggest_float(f"mixture_{name}", -SPREAD, SPREAD)
         for name, share in sorted(space.natural_mixture.items())
+        if share > 0
     }
     return Recipe(
         rank=rank,
@@ -102,7 +98,7 @@ def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
         max_length=trial.suggest_categorical("max_length", space.max_length),
         learning_rate=trial.suggest_float("learning_rate", *space.learning_rate, log=True),
         tokens_per_step=trial.suggest_categorical("tokens_per_step", space.tokens_per_step),
-        mixture=weights,
+        mixture=to_mixture(coordinates, space.natural_mixture),
     )
 
 
@@ -132,19 +128,6 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
     for name, (value, inside) in checks.items():
         if not inside:
             raise BadInput(f"space: an expert's recipe has {name} {value}, outside the space")
-    if set(recipe.mixture) != set(space.natural_mixture):
-        raise BadInput(
-            f"space: an expert's mixture names {sorted(recipe.mixture)}, "
-            f"but the sources are {sorted(space.natural_mixture)}"
-        )
+    coordinates = to_coordinates(recipe.mixture, space.natural_mixture)
     found = {name: value for name, (value, _) in checks.items()} | {"alpha_ratio": int(ratio)}
-    logs = {
-        name: math.log(max(recipe.mixture[name], 1e-12) / share)
-        for name, share in space.natural_mixture.items()
-        if share > 0
-    }
-    middle = (max(logs.values()) + min(logs.values())) / 2
-    for name in space.natural_mixture:
-        z = logs.get(name, middle) - middle
-        found[f"mixture_{name}"] = max(-MIXTURE_SPREAD, min(MIXTURE_SPREAD, z))
-    return found
+    return found | {f"mixture_{name}": value for name, value in coordinates.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from search.errors import BadInput, RecipeSearchError
 from studies.study import Study
 
-NAMES = ("demo",)
+NAMES = ("demo", "challenge_4090", "challenge_a100")
 """Studies that ship with the package; each is a module here with a function `study`."""
 
 

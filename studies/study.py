@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -30,16 +30,20 @@ class Generated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalFile:
-    """Rows of a JSONL file."""
+    """Rows of a JSONL, JSON, Parquet or CSV file."""
 
     path: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HubDataset:
-    """Rows of a dataset on the Hugging Face hub: `id`, `id:config` or `id:config:split`."""
+    """Rows of a dataset on the Hugging Face hub."""
 
-    reference: str
+    id: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    """A commit, tag or branch; None: the newest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +71,10 @@ class Source:
     origin: Generated | LocalFile | HubDataset
     weight: float = 1.0
     """Natural share in the mixture, relative to the other sources."""
+    licence: str | None = None
+    """SPDX identifier; None: not known."""
+    made_by: str | None = None
+    """Who wrote the answers: `human`, `program`, or the model that did; None: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,6 +134,8 @@ class Study:
     """Trials that start together at the first rung."""
     final_share: float = 0.45
     """Share of the time left after fixed costs that is reserved for the final run."""
+    rules: Callable[[Study], None] | None = None
+    """Raises BadInput if a job, as the command line changed it, breaks the rules it is held to."""
 
     def __post_init__(self) -> None:
         for group, named in (

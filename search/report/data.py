@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from objectives.data import LISTED
+from objectives.mixture import MAX_PASSES
 from search.report.facts import Facts
 from search.report.markup import Html, element, join, paragraph, section, table
 
@@ -18,7 +19,68 @@ def data(facts: Facts) -> Html:
     listed = element("ul", *(element("li", line) for line in facts.data_lines))
     rows = [(name, element("code", digest)) for name, digest in hashes.items()]
     files = table("Files in data/ of the run folder", ("file", "sha256"), rows, words=(1,))
-    return section("data", "Data", listed, contamination(facts.contamination), files)
+    return section(
+        "data",
+        "Data",
+        listed,
+        sources(facts),
+        dropped(facts.dropped),
+        contamination(facts.contamination),
+        files,
+    )
+
+
+def sources(facts: Facts) -> Html:
+    """A source's rows read, dropped and kept; what the recipe asked of it and what was trained."""
+    final = facts.summary["final"] or {}
+    mixture: Mapping[str, Mapping[str, float]] = final.get("mixture", {})
+    rows = []
+    for name, source in facts.sources.items():
+        reasons = ", ".join(f"{count:,} {why}" for why, count in source["dropped"].items())
+        own = mixture.get(name)
+        told = ("–", "–", "–")
+        if own:
+            told = (f"{own['asked']:.1%}", f"{own['trained']:.1%}", f"{own['passes']:.2f}")
+        rows.append(
+            (
+                name,
+                f"{source['rows']:,}",
+                reasons or "none",
+                f"{source['kept']:,}",
+                *told,
+                source["licence"] or "not known",
+                source["made_by"] or "not known",
+            )
+        )
+    if not rows:
+        return Html("")
+    head = ("source", "rows", "dropped", "kept", "asked", "trained", "passes", "licence", "made by")
+    made = table("Sources", head, rows, words=(2, 7, 8))
+    note = paragraph(
+        "Dropped: broken rows and rows that came before; kept: what is left after rows that "
+        "overlap with items are gone too. Asked and trained: shares of the final run's trained "
+        f"tokens. A source is read at most {MAX_PASSES} times; after that the others share its "
+        "weight."
+    )
+    return join(made, note)
+
+
+def dropped(examples: Sequence[Mapping[str, Any]]) -> Html:
+    """Some of the rows that were dropped, with the reason, folded away."""
+    if not examples:
+        return Html("")
+    cells = [
+        (
+            f"{row['source']} {row['row']}",
+            row["reason"],
+            f"{row['earlier'][0]} {row['earlier'][1]}" if row["earlier"] else "",
+            element("div", row["text"], class_="why"),
+        )
+        for row in examples
+    ]
+    head = ("row of source", "reason", "same as row", "text")
+    made = table("Some of the rows that were dropped", head, cells, words=(1, 2, 3))
+    return element("details", element("summary", f"{len(cells)} dropped rows"), made)
 
 
 def contamination(found: Mapping[str, Any] | None) -> Html:

@@ -39,6 +39,10 @@ class Facts:
     """The ledger; pieces of the same work are joined."""
     data_lines: tuple[str, ...]
     """One line per source and per decision about the data."""
+    sources: Mapping[str, Any]
+    """What became of each source's rows, by source; empty if it was not kept."""
+    dropped: tuple[Mapping[str, Any], ...]
+    """Examples of rows that were dropped because they are broken or came before."""
     contamination: Mapping[str, Any] | None
     """Training rows that overlap with evaluation items: `counts` by source, and the first `rows`;
     None if none were looked for."""
@@ -97,6 +101,8 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
         ),
         spans=joined(read_ledger(folder.ledger)),
         data_lines=tuple(without_paths(data.get("lines", []), hidden)),
+        sources=without_paths(data.get("sources", {}), hidden),
+        dropped=tuple(without_paths(data.get("dropped", []), hidden)),
         contamination=without_paths(data.get("contamination"), hidden),
         metrics=without_paths(data.get("metrics", {}), hidden),
         scores=scores,

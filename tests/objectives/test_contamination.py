@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objectives.contamination import Index, Overlap, drop, normalise
-from objectives.rows import Row, prompt_key, read_jsonl, to_item
+from objectives.rows import Row, prompt_key, to_item
+from objectives.sources import read
+from studies.study import LocalFile
 
 GSM8K = Path(__file__).parents[3] / "shared" / "data" / "gsm8k"
 
@@ -39,6 +41,12 @@ def prose(seed: int, count: int) -> str:
 def found(index: Index, row: Row) -> Overlap | None:
     """The overlap of a row of which no more needs to be told."""
     return index.find(row, "source", 0)
+
+
+def dropped(rows: list[Row], source: str, index: Index) -> tuple[list[Row], list[Overlap]]:
+    """(rows that stay, overlaps of the others)."""
+    overlaps: list[Overlap] = []
+    return list(drop(iter(rows), source, index, overlaps)), overlaps
 
 
 letters = st.text("abcdefghij", min_size=1, max_size=4)
@@ -254,7 +262,7 @@ def test_an_instruction_that_all_prompts_share_is_no_overlap(count: int, words: 
 
     index = Index(items(*(row(1000 + n) for n in range(count))))
     rows = [row(2000 + n) for n in range(200)]
-    assert drop(rows, "source", index) == (rows, [])
+    assert dropped(rows, "source", index) == (rows, [])
     planted = chat(f"{prose(3, 9)} the {prose(1000, 5)} {last}", "0")
     assert found(index, row(1000)) is not None
     assert found(index, planted) is None  # five words are an item's own: too few
@@ -373,7 +381,7 @@ def test_dropped_rows_are_listed_and_the_others_kept_in_order() -> None:
         chat(f"So: {prose(1, 40)}", "d"),
         chat(prose(1, 40), "e"),
     ]
-    kept, overlaps = drop(iter(rows), "mine", index)
+    kept, overlaps = dropped(rows, "mine", index)
     assert [id(row) for row in kept] == [id(rows[0]), id(rows[2])]
     assert overlaps[0] == Overlap(
         source="mine", row=1, task="task", item=1, kind="exact", text="short"
@@ -386,7 +394,10 @@ def test_dropped_rows_are_listed_and_the_others_kept_in_order() -> None:
 @pytest.mark.skipif(not GSM8K.is_dir(), reason=f"needs GSM8K in {GSM8K}")
 def test_gsm8k_test_questions_in_its_training_rows_are_all_found() -> None:
     """Planted test questions are all found, under an instruction too, and next to nothing else."""
-    train, test = (read_jsonl(GSM8K / f"{part}.jsonl") for part in ("train", "test"))
+    train, test = (
+        list(read(LocalFile(path=GSM8K / f"{part}.jsonl"), "gsm8k").rows)
+        for part in ("train", "test")
+    )
     instruction = "Solve this problem step by step, and end with the number alone on a line: "
     planted = [
         row if number % 2 else chat(instruction + row["messages"][0]["content"], "I can't.")
@@ -394,7 +405,7 @@ def test_gsm8k_test_questions_in_its_training_rows_are_all_found() -> None:
     ]
     rows = train + planted
     random.Random(0).shuffle(rows)
-    kept, overlaps = drop(rows, "gsm8k", Index(items(*test)))
+    kept, overlaps = dropped(rows, "gsm8k", Index(items(*test)))
     assert not {prompt_key(row) for row in kept} & {prompt_key(row) for row in planted}
     # 3 to 4 of the 10 are the item with other numbers, the rest stock phrases.
     assert len(overlaps) - len(planted) <= 15

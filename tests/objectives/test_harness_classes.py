@@ -13,7 +13,7 @@ from search.errors import BadInput
 from studies.study import LmEval
 from tests.objectives.test_harness import DATA, write_rows
 
-CODE = '''
+CODE = """
 import datasets, pathlib
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
@@ -93,7 +93,7 @@ class Sampled(Contains):
         made = super().construct_requests(doc, ctx, **kwargs)
         made[0].arguments[1]["do_sample"] = True
         return made
-'''
+"""
 
 
 @pytest.fixture

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectives.mixture import Cursor, Sample, Stream
-from objectives.packing import IGNORED, batches, collate, pack
+from objectives.mixture import MAX_PASSES, Cursor, Sample, Stream
+from objectives.packing import IGNORED, batches, collate
 
-lengths = st.lists(st.integers(1, 64), min_size=1, max_size=40)
+WITHOUT_END = 10**9
+"""More passes than any test makes."""
 
 
 def make(sizes: dict[str, list[int]]) -> dict[str, list[Sample]]:
@@ -22,32 +26,188 @@ def make(sizes: dict[str, list[int]]) -> dict[str, list[Sample]]:
     }
 
 
-@given(
-    st.lists(st.integers(1, 30), min_size=1, max_size=20),
-    st.lists(st.integers(1, 30), min_size=1, max_size=20),
-    st.floats(0.05, 0.95),
-    st.integers(1, 300),
-)
-def test_realised_shares_stay_within_one_sample_of_the_asked_ones(
-    a: list[int], b: list[int], share: float, draws: int
+def lags(stream: Stream, began: dict[str, int], names: Sequence[str]) -> dict[str, float]:
+    """Tokens that each of some sources is behind its weight among them, since `began`."""
+    got = {name: stream.cursor.trained[name] - began.get(name, 0) for name in names}
+    weight = sum(WEIGHTS[name] for name in names)
+    total = sum(got.values())
+    return {name: WEIGHTS[name] / weight * total - got[name] for name in names}
+
+
+WEIGHTS = {"a": 0.4, "b": 0.3, "c": 0.2, "d": 0.1}
+small = st.lists(st.integers(1, 50), min_size=1, max_size=12)
+four = st.fixed_dictionaries(dict.fromkeys(WEIGHTS, small))
+
+
+@st.composite
+def mixtures(draw: st.DrawFn) -> tuple[dict[str, list[int]], dict[str, float]]:
+    """Up to six sources of one to 300 rows, short or long or both, and weights from 0 upwards."""
+    sizes, weights = {}, {}
+    for name in "abcdef"[: draw(st.integers(1, 6))]:
+        longest = draw(st.sampled_from([1, 10, 60]))
+        rows = draw(st.lists(st.integers(1, longest), min_size=1, max_size=15))
+        sizes[name] = rows * draw(st.sampled_from([1, 3, 20]))
+        weights[name] = draw(st.one_of(st.just(0.0), st.floats(1e-4, 1)))
+    weights["a"] = weights["a"] or 1.0
+    return sizes, weights
+
+
+@settings(max_examples=50, deadline=None)  # thousands of draws an example
+@given(mixtures(), st.integers(0, 5))
+def test_realised_shares_are_the_asked_ones(
+    drawn: tuple[dict[str, list[int]], dict[str, float]], seed: int
 ) -> None:
-    """At any length, however long the samples are."""
-    stream = Stream(make({"a": a, "b": b}), {"a": share, "b": 1 - share}, 0)
+    """To 1 % of all labelled tokens in a run of 230 longest samples (a step or two of real ones),
+    whatever the lengths of rows and the sizes of sources; and a weight of 0 is never drawn."""
+    sizes, weights = drawn
+    stream = Stream(make(sizes), weights, seed, max_passes=WITHOUT_END)
+    goal = 230 * max(max(values) for name, values in sizes.items() if weights[name])
+    while sum(stream.cursor.trained.values()) < goal:
+        assert weights[next(stream).source] > 0
+    total = sum(weights.values())
+    for name, share in stream.cursor.shares().items():
+        assert share == pytest.approx(weights[name] / total, abs=0.01)
+
+
+@settings(deadline=None)
+@given(four, st.integers(1, 300))
+def test_at_any_length_no_source_is_far_from_its_weight(
+    sizes: dict[str, list[int]], draws: int
+) -> None:
+    """Ahead by one of its samples; behind by 1 + 1/2 + 1/3 of the longest, for four sources."""
+    stream = Stream(make(sizes), WEIGHTS, 0, max_passes=WITHOUT_END)
     for _ in itertools.islice(stream, draws):
         pass
-    total = sum(stream.cursor.trained.values())
-    assert abs(stream.cursor.trained["a"] - share * total) <= max(a + b)
+    longest = max(max(values) for values in sizes.values())
+    for name, lag in lags(stream, {}, list(WEIGHTS)).items():
+        assert -max(sizes[name]) - 1e-6 <= lag <= longest * (1 + 1 / 2 + 1 / 3) + 1e-6
 
 
-def test_a_stream_goes_on_from_its_cursor() -> None:
-    """Ten draws and ten more are the same twenty samples."""
-    sources = make({"a": [3, 4, 5], "b": [7, 8]})
-    whole = list(itertools.islice(Stream(sources, {"a": 1, "b": 2}, 5), 20))
-    first = Stream(sources, {"a": 1, "b": 2}, 5)
-    start = list(itertools.islice(first, 10))
-    cursor = Cursor(drawn=dict(first.cursor.drawn), trained=dict(first.cursor.trained))
-    rest = list(itertools.islice(Stream(sources, {"a": 1, "b": 2}, 5, cursor), 10))
-    assert start + rest == whole
+def test_the_largest_of_many_sources_does_not_wait_for_all_the_others() -> None:
+    """After each of 100 draws, a source that half is asked of has half, to two samples."""
+    others = [f"s{number}" for number in range(19)]
+    stream = Stream(
+        make(dict.fromkeys(["half", *others], [10] * 50)),
+        {"half": 19} | dict.fromkeys(others, 1),
+        0,
+    )
+    for _ in itertools.islice(stream, 100):
+        total = sum(stream.cursor.trained.values())
+        assert abs(stream.cursor.trained["half"] - total / 2) <= 20
+
+
+@settings(max_examples=30, deadline=None)
+@given(four, st.booleans())
+def test_shares_hold_in_the_labels_of_batches(sizes: dict[str, list[int]], packing: bool) -> None:
+    """Packed or padded, a step's batches train on exactly the tokens that the cursor counts."""
+    stream = Stream(make(sizes), WEIGHTS, 0, max_passes=WITHOUT_END)
+    labels = dict.fromkeys(WEIGHTS, 0)
+    for _ in range(10):
+        samples = list(itertools.islice(stream, 20))
+        for b in batches(samples, packing=packing, max_length=64, micro_tokens=256):
+            for row, column in (b.labels != IGNORED).nonzero().tolist():
+                labels[samples[int(b.owner[row, column])].source] += 1
+    assert labels == stream.cursor.trained
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+def test_a_samples_first_token_is_never_trained_on(start: int) -> None:
+    """Nothing comes before it that could predict it, so it is not counted either."""
+    sample = Sample(tuple(range(5)), start, "a", 0)
+    labels = collate([sample], [[0]], packed=False).labels
+    assert sample.trained == int((labels != IGNORED).sum())
+
+
+@settings(deadline=None)
+@given(four, st.integers(0, 400), st.integers(1, 3), st.booleans())
+def test_a_stream_goes_on_from_any_cursor(
+    sizes: dict[str, list[int]], draws: int, passes: int, shuffle: bool
+) -> None:
+    """Through JSON, as a checkpoint keeps it, in any round: the very same samples follow."""
+    sources = make(sizes)
+    whole = Stream(sources, WEIGHTS, 5, shuffle=shuffle, max_passes=passes)
+    for _ in itertools.islice(whole, draws):
+        pass
+    kept = Cursor(**json.loads(json.dumps(asdict(whole.cursor))))
+    again = Stream(sources, WEIGHTS, 5, kept, shuffle=shuffle, max_passes=passes)
+    assert list(itertools.islice(again, 100)) == list(itertools.islice(whole, 100))
+
+
+@settings(deadline=None)
+@given(four, st.integers(1, 3), st.integers(0, 300))
+def test_a_source_read_often_enough_is_left_out_until_all_are(
+    sizes: dict[str, list[int]], passes: int, draws: int
+) -> None:
+    """No source goes over a round's passes while another has not had them; then all go on."""
+    stream = Stream(make(sizes), WEIGHTS, 1, max_passes=passes)
+    for _ in itertools.islice(stream, draws):
+        rounds = [stream.cursor.drawn[n] / (passes * len(sizes[n])) for n in WEIGHTS]
+        assert max(rounds) <= int(min(rounds)) + 1
+    read = stream.passes()
+    assert read == {n: stream.cursor.drawn[n] / len(sizes[n]) for n in WEIGHTS}
+    assert stream.capped() == [n for n in WEIGHTS if read[n] >= passes]
+
+
+@settings(deadline=None)
+@given(four, st.integers(1, 3))
+def test_shares_among_the_sources_left_keep_to_their_weights(
+    sizes: dict[str, list[int]], passes: int
+) -> None:
+    """Also after some were left out, and in a second round, which makes up for nothing."""
+    stream = Stream(make(sizes), WEIGHTS, 1, max_passes=passes)
+    longest = max(max(values) for values in sizes.values())
+    began: dict[str, int] = {}
+    for ends in (1, 2):
+        limits = {name: ends * passes * len(sizes[name]) for name in WEIGHTS}
+        while left := [name for name in WEIGHTS if stream.cursor.drawn[name] < limits[name]]:
+            assert max(map(abs, lags(stream, began, left).values())) <= len(WEIGHTS) * longest
+            next(stream)
+        began = dict(stream.cursor.trained)
+        assert began == {n: ends * passes * sum(sizes[n]) for n in WEIGHTS}
+
+
+def test_a_small_source_makes_way_for_the_others_in_their_proportions() -> None:
+    """Ten rows are read four times, however much is asked of them; the others share the rest."""
+    sources = make({"small": [10] * 10, "big": [10] * 9000, "bigger": [10] * 9000})
+    stream = Stream(sources, {"small": 0.5, "big": 0.2, "bigger": 0.3}, 0)
+    for _ in itertools.islice(stream, 10_040):
+        pass
+    assert stream.cursor.drawn == {"small": MAX_PASSES * 10, "big": 4000, "bigger": 6000}
+    assert stream.capped() == ["small"]
+    assert stream.passes()["small"] == 4.0
+
+
+def test_a_round_begins_with_the_weights_not_with_what_was_missed() -> None:
+    """After the big source was read alone for long, the small one gets its weight and no more."""
+    sources = make({"small": [10] * 10, "big": [10] * 1000})
+    stream = Stream(sources, {"small": 0.5, "big": 0.5}, 0, max_passes=1)
+    first = list(itertools.islice(stream, 1010))
+    assert {sample.source for sample in first[20:]} == {"big"}
+    second = [sample.source for sample in itertools.islice(stream, 10)]
+    assert second.count("small") == second.count("big") == 5
+
+
+class Lazy(Sequence[Sample]):
+    """A million rows that are made when they are asked for."""
+
+    asked = 0
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+        """The row of that number."""
+        self.asked += 1
+        return Sample((1, 2, 3), 1, "lazy", row)
+
+
+def test_a_source_is_not_read_to_draw_a_few_of_its_rows() -> None:
+    """Rows may be tokenised or read from a file when they are drawn."""
+    rows = Lazy()
+    drawn = list(itertools.islice(Stream({"lazy": rows}, {"lazy": 1}, 0), 50))
+    assert rows.asked == 50
+    assert len({sample.row for sample in drawn}) == 50
+    assert {type(sample.row) for sample in drawn} == {int}
 
 
 def test_every_pass_over_a_source_takes_each_row_once_in_a_new_order() -> None:
@@ -60,74 +220,26 @@ def test_every_pass_over_a_source_takes_each_row_once_in_a_new_order() -> None:
     assert first != list(range(50))
 
 
+def test_orders_differ_by_seed_and_by_source() -> None:
+    """Two sources of the same length are not read in step."""
+    sources = make({"a": [1] * 50, "b": [1] * 50})
+
+    def rows(name: str, seed: int) -> list[int]:
+        return [s.row for s in itertools.islice(Stream(sources, {name: 1}, seed), 50)]
+
+    assert rows("a", 0) == rows("a", 0)
+    assert rows("a", 0) != rows("a", 1)
+    assert rows("a", 0) != rows("b", 0)
+
+
 def test_without_shuffling_rows_keep_their_order() -> None:
     """That is how a recipe is trained again from its train.jsonl."""
     stream = Stream(make({"a": [1] * 50}), {"a": 1}, 0, shuffle=False)
     assert [s.row for s in itertools.islice(stream, 50)] == list(range(50))
 
 
-def test_a_source_of_weight_zero_is_never_drawn() -> None:
-    """And a mixture of nothing is a programming error."""
-    stream = Stream(make({"a": [1], "b": [1]}), {"a": 0, "b": 1}, 0)
-    assert {s.source for s in itertools.islice(stream, 20)} == {"b"}
-    with pytest.raises(ValueError, match="positive weight"):
-        Stream(make({"a": [1]}), {"a": 0}, 0)
-
-
-@given(lengths)
-def test_packs_hold_every_sample_once_and_no_pack_overflows(sizes: list[int]) -> None:
-    """Packing loses and doubles nothing."""
-    packs = pack(sizes, 64)
-    assert sorted(i for members in packs for i in members) == list(range(len(sizes)))
-    assert all(sum(sizes[i] for i in members) <= 64 for members in packs)
-
-
-@given(lengths)
-def test_no_two_packs_would_fit_into_one(sizes: list[int]) -> None:
-    """Best fit leaves at most one pack half empty."""
-    loads = sorted(sum(sizes[i] for i in members) for members in pack(sizes, 64))
-    assert len(loads) < 2 or loads[0] + loads[1] > 64
-
-
-def test_a_sample_larger_than_a_pack_is_refused() -> None:
-    """It must have been dropped before."""
-    with pytest.raises(ValueError, match="does not fit"):
-        pack([65], 64)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(1, 20), min_size=1, max_size=8), st.booleans())
-def test_labels_are_the_next_tokens_of_the_answer_and_nothing_else(
-    sizes: list[int], packed: bool
-) -> None:
-    """Each answer token is predicted once, from the position before it in its own sample."""
-    samples = make({"a": sizes})["a"]
-    groups = [list(range(len(samples)))] if packed else [[i] for i in range(len(samples))]
-    batch = collate(samples, groups, packed=packed)
-    chosen = batch.labels != IGNORED
-    assert int(chosen.sum()) == sum(s.trained for s in samples)
-    for row, column in chosen.nonzero().tolist():
-        assert batch.owner[row, column] == batch.owner[row, column + 1]
-        assert batch.labels[row, column] == batch.ids[row, column + 1]
-
-
-def test_in_a_pack_no_position_sees_another_sample() -> None:
-    """The mask is block-diagonal and causal."""
-    samples = make({"a": [3, 5]})["a"]
-    batch = collate(samples, [[0, 1]], packed=True)
-    assert batch.mask is not None
-    for query, key in batch.mask[0, 0].nonzero().tolist():
-        assert batch.owner[0, query] == batch.owner[0, key]
-        assert key <= query
-    assert batch.positions.tolist() == [[*range(5), *range(7)]]
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=30), st.booleans())
-def test_batches_cover_all_samples_within_the_memory_limit(sizes: list[int], packing: bool) -> None:
-    """Splitting a step into batches changes neither its samples nor its labels."""
-    samples = make({"a": sizes})["a"]
-    made = batches(samples, packing=packing, max_length=64, micro_tokens=128)
-    owners = {owner for b in made for owner in b.owner.flatten().tolist() if owner >= 0}
-    assert owners == set(range(len(samples)))
-    assert sum(b.tokens for b in made) == sum(len(s.ids) for s in samples)
-    assert all(b.ids.numel() <= 128 or b.ids.shape[0] == 1 for b in made)
+def test_a_stream_of_nothing_is_a_programming_error() -> None:
+    """No weight, no row, or no pass."""
+    for sizes, weight, passes in (([1], 0.0, 1), ([], 1.0, 1), ([1], 1.0, 0)):
+        with pytest.raises(ValueError, match=r"positive weight|max_passes"):
+            Stream(make({"a": sizes}), {"a": weight}, 0, max_passes=passes)

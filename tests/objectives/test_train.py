@@ -17,13 +17,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from objectives import checkpoint
 from objectives.base import Base, resolve
 from objectives.evaluate import Evaluator
-from objectives.mixture import Sample
 from objectives.model import answer_logits, attention_modules, packing_isolates
 from objectives.objective import Progress, Schedule
 from objectives.packing import collate
 from objectives.quantize import Device, find_device
 from objectives.rows import to_item, write_jsonl
-from objectives.text import check_template, to_sample, to_samples
+from objectives.text import check_template, tokenise
+from objectives.tokens import Tokens
 from objectives.train import Trainer, fit_schedule
 from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
 from spaces import Quantization, Recipe, Targets
@@ -71,16 +71,15 @@ def tokenizer(base: Base) -> Any:
 
 
 @pytest.fixture(scope="module")
-def sources(tokenizer: Any) -> dict[str, list[Sample]]:
+def sources(tokenizer: Any) -> dict[str, Tokens]:
     """Two tokenised sources."""
-    one, _ = to_samples(rows(60), tokenizer, "one", 64)
-    two, _ = to_samples(rows(40, step=2), tokenizer, "two", 64)
-    return {"one": one, "two": two}
+    made = {"one": rows(60), "two": rows(40, step=2)}
+    return {name: Tokens.of(name, tokenise(own, tokenizer, name)) for name, own in made.items()}
 
 
 @pytest.fixture
 def make(
-    base: Base, device: Device, sources: dict[str, list[Sample]], tmp_path: Path
+    base: Base, device: Device, sources: dict[str, Tokens], tmp_path: Path
 ) -> Callable[..., Trainer]:
     """Makes trainers over the same folder, as processes of one job would."""
     return lambda folder="trials", **options: Trainer(
@@ -153,7 +152,7 @@ def test_taking_an_adapter_off_gives_the_base_back(
 ) -> None:
     """The resident base is untouched by trials."""
     trainer = make()
-    batch = collate([to_sample(rows(1)[0], tokenizer, "x", 0)], [[0]], packed=False)
+    batch = collate(list(tokenise(rows(1), tokenizer, "x")), [[0]], packed=False)
     with torch.no_grad():
         before = answer_logits(trainer.base_model(), batch)
     train(trainer, "0", 5)
@@ -267,7 +266,7 @@ def test_a_fork_is_a_copy_and_discarding_leaves_it(make: Callable[..., Trainer])
 
 
 def test_the_history_is_what_was_trained_on(
-    make: Callable[..., Trainer], sources: dict[str, list[Sample]]
+    make: Callable[..., Trainer], sources: dict[str, Tokens]
 ) -> None:
     """In order, in number and in tokens: train.jsonl is written from it."""
     trainer = make()
@@ -330,7 +329,7 @@ def test_an_exported_adapter_gives_the_same_scores_elsewhere(
 def test_the_packing_check_tells_a_leak(base: Base, device: Device, tokenizer: Any) -> None:
     """A model that ignores the mask is found out; one that honours it passes."""
     model = AutoModelForCausalLM.from_pretrained(base.path).eval()
-    samples = [to_sample(row, tokenizer, "x", n) for n, row in enumerate(rows(4))]
+    samples = list(tokenise(rows(4), tokenizer, "x"))
     good, _ = packing_isolates(model, samples, device)
     assert good
 
@@ -356,11 +355,3 @@ def test_a_tokenizer_without_chat_template_is_bad_input(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "m", chat_template=False)
     with pytest.raises(BadInput, match="no chat template"):
         check_template(AutoTokenizer.from_pretrained(tmp_path / "m"), "m")
-
-
-def test_rows_over_the_length_are_dropped_and_counted(tokenizer: Any) -> None:
-    """Nothing is truncated in silence."""
-    kept, dropped = to_samples(rows(12), tokenizer, "x", 10)
-    assert dropped > 0
-    assert len(kept) + dropped == 12
-    assert all(len(sample.ids) <= 10 for sample in kept)

@@ -145,7 +145,9 @@ def points(day: Simulation) -> int:
 def test_a_killed_search_resumes_to_the_same_recipe(
     share: float, day: Simulation, points: int, tmp_path: Path
 ) -> None:
-    """Killed before or after any work was done: nothing is lost, doubled or trained twice."""
+    """Killed before or after any work was done: nothing is lost, doubled or trained twice.
+
+    Starting again takes time, so that the last trials may not get as far."""
     simulation = Simulation(tmp_path / "run")
     passed = 0
 
@@ -164,7 +166,8 @@ def test_a_killed_search_resumes_to_the_same_recipe(
     assert sum(summary["spent_s"].values()) > 0.95 * DAY
     assert summary["final"]["recipe"] == whole["final"]["recipe"]
     assert summary["final"]["tokens"] > 0.95 * whole["final"]["tokens"]
-    assert summary["trials"] == whole["trials"]
+    for record, other in zip(simulation.store().records(), day.store().records(), strict=True):
+        assert record.cut_off or (record.state, record.rungs) == (other.state, other.rungs)
 
 
 @pytest.mark.parametrize("point", ["train", "trained", "evaluate", "evaluated"])

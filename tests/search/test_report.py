@@ -603,6 +603,34 @@ def test_overlaps_with_evaluation_items_are_listed_up_to_fifty(finished: Path) -
     assert "And 20 more in data/contamination.jsonl" in text
 
 
+def test_what_became_of_each_source_is_shown(finished: Path) -> None:
+    """Rows read, dropped and kept, licence, shares asked and trained; examples folded away."""
+    folder, _ = opened(finished)
+    data = json.loads((finished / "data.json").read_text())
+    source = {
+        "rows": 1200,
+        "dropped": {"empty": 3, "near": 40},
+        "kept": 1157,
+        "form": "x",
+        "licence": None,
+        "made_by": "human",
+        "revision": None,
+    }
+    names = list(json.loads((finished / "summary.json").read_text())["final"]["mixture"])
+    row = {"source": names[0], "row": 7, "reason": "near", "text": "5 < 6"}
+    examples = [row | {"earlier": ["other", 3]}, row | {"row": 8, "earlier": None}]
+    folder.write(
+        "data.json", data | {"sources": {names[0]: source, "unused": source}, "dropped": examples}
+    )
+    text = built(finished)
+    assert f'<th scope="row">{names[0]}</th><td class="number">1,200</td>' in text
+    assert "3 empty, 40 near" in text
+    assert "not known" in text
+    assert "<td>other 3</td>" in text
+    assert "5 &lt; 6" in text
+    assert "<summary>2 dropped rows</summary>" in text
+
+
 def test_no_overlap_is_told_as_such_and_an_old_run_as_not_compared(finished: Path) -> None:
     """Nothing found is not the same as nothing looked for."""
     folder, _ = opened(finished)

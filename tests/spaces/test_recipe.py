@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from search.errors import BadInput
 from spaces import Quantization, Recipe, Space, Targets, suggest
+from spaces.mixture import SPREAD, to_coordinates, to_mixture
 from spaces.recipe import normalised
 from spaces.space import parameters
 
@@ -121,6 +122,36 @@ def test_parameters_are_the_inverse_of_suggest(seed: int) -> None:
     assert again.to_dict() | {"mixture": {}} == recipe.to_dict() | {"mixture": {}}
     for name, share in recipe.mixture.items():
         assert again.mixture[name] == pytest.approx(share)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.data())
+def test_coordinates_of_a_mixture_give_it_back(natural: list[float], data: st.DataObject) -> None:
+    """Whatever the natural shares are; the natural mixture lies in the middle."""
+    around = normalised({f"s{k}": share for k, share in enumerate(natural)})
+    assert to_coordinates(around, around) == pytest.approx(dict.fromkeys(around, 0.0))
+    mixture = to_mixture({name: data.draw(st.floats(-SPREAD, SPREAD)) for name in around}, around)
+    found = to_coordinates(mixture, around)
+    assert to_mixture(found, around) == pytest.approx(mixture)
+    assert all(abs(value) <= SPREAD for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("mixture", "message"),
+    [
+        ({"a": 1}, "names"),
+        ({"a": 1, "b": 0}, "positive share in both or in neither"),
+        ({"a": 1, "b": 1e-9}, "factor"),
+    ],
+)
+def test_an_experts_mixture_that_cannot_be_searched_is_refused(
+    mixture: dict[str, float], message: str
+) -> None:
+    """Other sources, a source left out, or too far from the natural shares."""
+    recipe = Recipe.from_dict(
+        FIELDS | {"max_length": 1024, "tokens_per_step": 8192, "mixture": mixture}
+    )
+    with pytest.raises(BadInput, match=message):
+        parameters(recipe, SPACE)
 
 
 def test_an_expert_outside_the_space_is_refused() -> None:

@@ -11,11 +11,12 @@ import pytest
 from objectives import data
 from objectives.rows import iterate_jsonl, prompt_key
 from search.errors import BadInput
+from search.request import parse_source
 from spaces import Quantization
 from spaces.space import parameters
 from studies import Source, Study, Task
 from studies.catalog import NAMES, find
-from studies.study import Generated, HeldBack, LmEval, LocalFile
+from studies.study import Generated, HeldBack, HubDataset, LmEval, LocalFile
 from tests.objectives.test_harness import DATA, KINDS, RULES
 from tests.objectives.test_harness import write as write_task
 from tests.objectives.test_harness import write_rows as write_task_rows
@@ -194,3 +195,67 @@ def test_the_fingerprint_follows_the_files_content(tmp_path: Path) -> None:
     assert data.fingerprint(study) == before
     write_rows(path, 21)
     assert data.fingerprint(study) != before
+
+
+@pytest.mark.parametrize(
+    ("where", "origin"),
+    [
+        ("notes", HubDataset(id="notes")),
+        ("a/b", HubDataset(id="a/b")),
+        ("a/b.v1:main", HubDataset(id="a/b.v1", config="main")),
+        ("a/b:main:test", HubDataset(id="a/b", config="main", split="test")),
+        ("a/b::test", HubDataset(id="a/b", split="test")),
+        ("a/b@refs/pr/3", HubDataset(id="a/b", revision="refs/pr/3")),
+        ("a/b:c:d@e:f", HubDataset(id="a/b", config="c", split="d", revision="e:f")),
+    ],
+)
+def test_a_source_of_the_hub_is_an_id_with_config_split_and_revision(
+    where: str, origin: HubDataset
+) -> None:
+    """Each part may be left out."""
+    assert parse_source(f"mine={where}") == Source(name="mine", origin=origin)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "notes", "a@b.json", "a:b=c.parquet"])
+def test_a_path_that_exists_is_a_local_source(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is called; what it holds is looked at later."""
+    (tmp_path / name).write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for where in (name, f"./{name}", str(tmp_path / name)):
+        assert parse_source(f"mine={where}").origin == LocalFile(path=Path(where))
+    assert parse_source(f"mine=~/{name}").origin == LocalFile(path=tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rows.jsonl", "write NAME=PATH"),
+        ("=rows.jsonl", "write NAME=PATH"),
+        ("mine=", "write NAME=PATH"),
+        ("mine=:main", "write NAME=PATH"),
+        ("mine=a/b@", "write NAME=PATH"),
+        ("mine=none.jsonl", "there is no such file; give the path of a JSONL, JSON, Parquet or"),
+        ("mine=none.csv", "there is no such file"),
+        ("mine=none.PARQUET", "there is no such file"),
+        ("mine=none.jsonl.gz", "there is no such file"),
+        ("mine=none.json:main@v1", "there is no such file"),
+        ("mine=./none", "there is no such file"),
+        ("mine=~/none", "there is no such file"),
+        ("mine=/none", "there is no such file"),
+        ("mine=a/b/none", "there is no such file"),
+        ("mine=folder", "it is a folder"),
+        ("mine=folder:main", "it is a folder"),
+    ],
+)
+def test_a_source_that_is_neither_is_refused(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What looks like a path is never asked of the hub; a name must be given."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInput, match=says) as caught:
+        parse_source(text)
+    assert str(caught.value).startswith("--data ")

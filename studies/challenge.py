@@ -1,0 +1,104 @@
+"""NeurIPS 2023's challenge "1 LLM + 1 GPU + 1 Day": what its two tracks have in common.
+
+Base model and data keep the challenge's rules (studies/challenge_rules.py); another `--model` or
+`--data` is held to them too. Searched are lm-eval's versions of the organisers' open scenarios (of
+BIG-bench two tasks of their list); held out are MATH, which was among their hidden ones, and two of
+lm-eval's that are near the others: moral judgement and logical reasoning. lm-eval has no corr2cause
+and no SAMSum, and its ETHICS cannot be had: the dataset is a script, which `datasets` 4 refuses.
+
+The space spans what the finalists did, as far as it has axes for it: rank 3 to 128, alpha 0.25 to 5
+times the rank, rate 2e-5 to 4e-4, about 3,000 to 65,000 tokens a step, rows of 512 to 8192 tokens.
+None of them published a search; this one starts from their recipes.
+"""
+
+from __future__ import annotations
+
+from spaces import Quantization, Recipe, Space, Targets
+from studies.challenge_rules import check
+from studies.study import Expert, HubDataset, LmEval, Source, Study, Task
+
+MODEL = "mistralai/Mistral-7B-v0.1"
+"""The base of the first on the 4090 and of the second on the A100. Qwen-14B, the base of the first
+there, is allowed as well, but brings code of its own (`--trust-remote-code`)."""
+
+SOURCES = (
+    Source(
+        name="flan",
+        origin=HubDataset(id="ai2-adapt-dev/flan_v2_converted"),
+        weight=0.5,
+        licence="Apache-2.0",
+        made_by="human",
+    ),
+    Source(
+        name="dolly",
+        origin=HubDataset(id="databricks/databricks-dolly-15k"),
+        weight=0.2,
+        licence="CC-BY-SA-3.0",
+        made_by="human",
+    ),
+    Source(
+        name="oasst1",
+        origin=HubDataset(id="ai2-adapt-dev/oasst1_converted"),
+        weight=0.15,
+        licence="Apache-2.0",
+        made_by="human",
+    ),
+    Source(
+        name="gsm8k-train",
+        origin=HubDataset(id="openai/gsm8k", config="main"),
+        weight=0.15,
+        licence="MIT",
+        made_by="human",
+    ),
+)
+"""People's work only. Half of it are many tasks in many forms, as in Upaya's mixture (arXiv
+2403.02247); FLAN, OASST1 and Dolly are among the organisers' own examples."""
+
+SEARCHED = (
+    "mmlu",
+    "truthfulqa_mc1",
+    "bbq",
+    "gsm8k",
+    "bigbench_strategyqa_multiple_choice",
+    "bigbench_logical_deduction_multiple_choice",
+)
+HELD_OUT = ("hendrycks_math", "moral_stories", "agieval_logiqa_en")
+
+DEFAULT = Recipe(
+    rank=16,
+    alpha=32,
+    targets=Targets.ALL_LINEAR,
+    quantization=Quantization.BF16,
+    packing=True,
+    max_length=2048,
+    learning_rate=2e-4,
+    tokens_per_step=16384,
+    mixture={source.name: source.weight for source in SOURCES},
+)
+"""What most trainers ship with."""
+
+
+def track(name: str, experts: tuple[Expert, ...]) -> Study:
+    """The study of one track: its experts, the default first, on the common space."""
+    return Study(
+        name=name,
+        model=MODEL,
+        sources=SOURCES,
+        tasks=tuple(Task(name=task, origin=LmEval(task=task)) for task in SEARCHED),
+        heldout=tuple(Task(name=task, origin=LmEval(task=task)) for task in HELD_OUT),
+        space=Space(
+            rank=(4, 256),
+            alpha_ratio=(1, 2, 4),
+            max_length=(1024, 2048, 4096),
+            learning_rate=(2e-5, 1e-3),
+            tokens_per_step=(4096, 16384, 65536),
+            natural_mixture=DEFAULT.mixture,
+        ),
+        experts=experts,
+        search_items=100,  # 600 in all, as many as the organisers' screening asked
+        finalist_items=100,
+        final_items=200,
+        heldout_items=100,
+        first_rung_tokens=131_072,
+        rules=check,
+    )
