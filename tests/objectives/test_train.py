@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from objectives.base import Base, resolve
 from objectives.evaluate import Evaluator
 from objectives.model import answer_logits, attention_modules, packing_isolates
 from objectives.objective import Progress, Schedule
-from objectives.packing import collate
+from objectives.packing import Batch, batches, collate
 from objectives.quantize import Device, find_device
 from objectives.rows import to_item, write_jsonl
 from objectives.text import check_template, tokenise
@@ -102,14 +103,53 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
     return {name: tensor for file in files for name, tensor in load_file(found / file).items()}
 
 
-def test_resume_is_exact_bit_for_bit(make: Callable[..., Trainer], tmp_path: Path) -> None:
-    """Ten steps equal four and six in another process: losses, adapter and moments."""
-    whole = train(make("a"), "0", 10)
-    first = make("b")
-    train(first, "0", 4)
-    train(first, "other", 2)  # another trial in between
-    again = train(make("b"), "0", 10)
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hash of every batch that is trained on, in order."""
+    hashes: list[str] = []
 
+    def spy(*arguments: Any, **options: Any) -> list[Batch]:
+        made = batches(*arguments, **options)
+        for batch in made:
+            parts = (batch.ids, batch.labels, batch.positions, batch.owner)
+            digest = hashlib.sha256()
+            for part in parts:
+                digest.update(part.contiguous().numpy().tobytes())
+            hashes.append(digest.hexdigest())
+        return made
+
+    monkeypatch.setattr("objectives.train.batches", spy)
+    return hashes
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_resume_is_exact_bit_for_bit(
+    packing: bool,
+    make: Callable[..., Trainer],
+    device: Device,
+    tokenizer: Any,
+    seen: list[str],
+    tmp_path: Path,
+) -> None:
+    """Twenty steps equal ten and, after an evaluation at the rung, another trial and in another
+    process, ten more: batches, losses, adapter and moments."""
+    recipe = replace(RECIPE, packing=packing)
+    whole = train(make("a"), "0", 20, recipe=recipe)
+    expected, seen[:] = list(seen), []
+    first = make("b")
+    train(first, "0", 10, recipe=recipe)
+    items = [to_item(row, "one", number) for number, row in enumerate(rows(4))]
+    write_jsonl(tmp_path / "data" / "items" / "search.jsonl", items)
+    model = first.trial_model("0").get_base_model()
+    evaluator = Evaluator(model, tokenizer, tmp_path / "data", device, whole_head=False, share=True)
+    evaluator.score(model, "search", listen, exact=False)
+    half = len(seen)
+    train(first, "other", 2)
+    del seen[half:]
+    again = train(make("b"), "0", 20, recipe=recipe)
+
+    assert 0 < half < len(expected)
+    assert seen == expected
     assert again.curve == whole.curve
     assert again.tokens == whole.tokens
     a, b = tensors(tmp_path / "a" / "0"), tensors(tmp_path / "b" / "0")
