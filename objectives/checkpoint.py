@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,10 @@ def newest(folder: Path) -> Path | None:
 
 
 def save(
-    folder: Path, state: State, adapter: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
+    folder: Path,
+    state: State,
+    adapter: Mapping[str, torch.Tensor],
+    moments: Mapping[str, Mapping[str, torch.Tensor]],
 ) -> None:
     """Write a checkpoint and drop older ones.
 
@@ -49,7 +53,7 @@ def save(
         folder: the trial's folder.
         state: the trial's state.
         adapter: trainable tensors by name.
-        optimizer: its parameters in the order of `adapter`.
+        moments: the optimizer's, by kind and then by name.
     """
     target = folder / f"step-{state.step:07d}"
     if target.exists():
@@ -57,15 +61,12 @@ def save(
     part = folder / f"{target.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file(
-        {n: t.detach().cpu().contiguous() for n, t in adapter.items()}, part / "adapter.safetensors"
-    )
-    moments: dict[str, torch.Tensor] = {}
-    for name, tensor in adapter.items():
-        for key, value in optimizer.state.get(tensor, {}).items():
-            moments[f"{key}/{name}"] = value.detach().cpu().contiguous()
-    if moments:
-        save_file(moments, part / "optimizer.safetensors")
+    save_file({name: t.contiguous() for name, t in adapter.items()}, part / "adapter.safetensors")
+    flat = {f"{kind}/{name}": t for kind, own in moments.items() for name, t in own.items()}
+    if flat:
+        save_file(
+            {name: t.contiguous() for name, t in flat.items()}, part / "optimizer.safetensors"
+        )
     (part / "state.json").write_text(json.dumps(asdict(state)) + "\n", encoding="utf-8")
     part.replace(target)
     for old in folder.glob("step-*"):
@@ -90,31 +91,22 @@ def read_state(checkpoint: Path) -> State:
         raise WorkerFailed(f"the checkpoint {checkpoint} is damaged ({error})") from None
 
 
-def load_tensors(
-    checkpoint: Path, adapter: dict[str, torch.Tensor], optimizer: torch.optim.Optimizer
-) -> None:
-    """Fill the adapter and the optimizer from a checkpoint.
+def read_tensors(
+    checkpoint: Path,
+) -> tuple[dict[str, torch.Tensor], dict[str, dict[str, torch.Tensor]]]:
+    """The adapter and the optimizer's moments in a checkpoint folder, as `save` took them.
 
     Raises:
-        WorkerFailed: a file is damaged or holds other tensors.
+        WorkerFailed: a file is damaged.
     """
     try:
-        weights = load_file(checkpoint / "adapter.safetensors")
-        moments_file = checkpoint / "optimizer.safetensors"
-        moments = load_file(moments_file) if moments_file.exists() else {}
-        with torch.no_grad():
-            for name, tensor in adapter.items():
-                tensor.copy_(weights[name])
+        adapter = load_file(checkpoint / "adapter.safetensors")
+        file = checkpoint / "optimizer.safetensors"
+        flat = load_file(file) if file.exists() else {}
     except Exception as error:  # noqa: BLE001  # safetensors has its own error class per failure
         raise WorkerFailed(f"the checkpoint {checkpoint} is damaged ({error})") from None
-    for name, tensor in adapter.items():
-        own = {
-            key.partition("/")[0]: value
-            for key, value in moments.items()
-            if key.partition("/")[2] == name
-        }
-        # AdamW keeps its step count on the CPU unless it is fused; its moments with the weights.
-        optimizer.state[tensor] = {
-            key: value.clone() if key == "step" else value.to(tensor.device)
-            for key, value in own.items()
-        }
+    moments: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in flat.items():
+        kind, _, name = key.partition("/")
+        moments.setdefault(kind, {})[name] = tensor
+    return adapter, moments

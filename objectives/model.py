@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from transformers.pytorch_utils import Conv1D
 
 from objectives.mixture import Sample
 from objectives.packing import IGNORED, Batch, collate
@@ -31,6 +32,23 @@ def attention_modules(model: torch.nn.Module) -> list[str]:
     }
     if not found:
         raise ValueError("the model has no linear layer inside a module named attn or attention")
+    return sorted(found)
+
+
+def linear_modules(model: Any) -> list[str]:
+    """Last names of all linear layers but the output head: PEFT's sense of `all-linear`.
+
+    Raises:
+        ValueError: the model has no other linear layer.
+    """
+    head = model.get_output_embeddings()
+    found = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    if not found:
+        raise ValueError("the model has no linear layer besides its head")
     return sorted(found)
 
 

@@ -205,7 +205,7 @@ class Process:
         if trial is None:
             model = self.trainer.base_model(Quantization.BF16)
         else:
-            model = self.trainer.trial_model(trial).get_base_model()
+            model = self.trainer.trial_model(trial)
         places = (part[0], part[1]) if part else None  # JSON knows no tuples
         return plain_scores(
             self.evaluator.score(model, items, self.listen, exact=exact, part=places)

@@ -26,6 +26,8 @@ class Device:
     """Train and evaluate early in bfloat16, keeping adapters in float32."""
     micro_tokens: int
     """Most tokens of one forward pass in training."""
+    rank_width: int
+    """Adapters are laid out for at least this rank, so that one graph serves all."""
     eval_tokens: int
     """Most tokens of one forward pass in evaluation, which keeps no gradients."""
     removed: dict[Quantization, str]
@@ -72,6 +74,7 @@ def find_device() -> Device:
             name=torch.cuda.get_device_name(0),
             autocast=True,
             micro_tokens=16384,
+            rank_width=64,
             eval_tokens=65536,
             removed={} if bitsandbytes else dict.fromkeys(kinds, missing),
             reason="computes in bfloat16 (CUDA)",
@@ -83,6 +86,7 @@ def find_device() -> Device:
         name=f"CPU, {torch.get_num_threads()} threads",
         autocast=fast,
         micro_tokens=1024,
+        rank_width=1,
         eval_tokens=2048,
         removed=dict.fromkeys(
             (Quantization.INT8, Quantization.NF4), "needs a CUDA device, this one is a CPU"

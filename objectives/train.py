@@ -14,39 +14,39 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 
 from objectives import checkpoint
+from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
 from objectives.mixture import Cursor, Sample, Stream
-from objectives.model import answer_logits, attention_modules
+from objectives.model import answer_logits
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
 from objectives.quantize import Device, load_base
 from objectives.tokens import Tokens
-from search.errors import Diverged, Interrupted
-from spaces import Quantization, Recipe, Targets
+from search.errors import Diverged, Interrupted, WorkerFailed
+from spaces import Quantization, Recipe
 
 CHECKPOINT_EVERY_S = 60.0
 """Most seconds of training that a crash can lose."""
 GRADIENT_NORM = 1.0
 """Gradients are clipped to this global norm (the common default of all trainers)."""
+STEP = "step"
+"""AdamW's name for its count of steps."""
 SAFETY = 1.03
 """A step is assumed to take this much longer than the median of those measured."""
 
 
 class Trial:
-    """An adapter in memory, with its optimizer and state."""
+    """A trial whose adapter is in its slot, with its optimizer and state."""
 
-    def __init__(self, name: str, state: State, model: Any, optimizer: torch.optim.Optimizer):
+    def __init__(self, name: str, state: State, slot: Slot, optimizer: torch.optim.Optimizer):
         self.name = name
         self.state = state
-        self.model = model
+        self.recipe = Recipe.from_dict(state.recipe)
+        self.slot = slot
         self.optimizer = optimizer
-        self.adapter: dict[str, torch.Tensor] = {
-            key: tensor for key, tensor in model.named_parameters() if tensor.requires_grad
-        }
 
 
 class Trainer:
@@ -85,27 +85,29 @@ class Trainer:
         self._folder = folder
         self._seed = seed
         self._trust = trust_remote_code
-        self._bases: dict[Quantization, Any] = {}
+        self._bases: dict[Quantization, Resident] = {}
         self._trial: Trial | None = None
 
-    def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
-        """The bare base model, any adapter taken off."""
-        self._put_down()
+    def _resident(self, kind: Quantization) -> Resident:
         if kind not in self._bases:
-            self._bases[kind] = load_base(
-                self.base, kind, self.device, trust_remote_code=self._trust
-            )
+            base = load_base(self.base, kind, self.device, trust_remote_code=self._trust)
+            self._bases[kind] = Resident(base)
         return self._bases[kind]
 
+    def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
+        """The bare base model, any adapter switched off."""
+        self.forget()
+        return self._resident(kind).bare()
+
     def trial_model(self, name: str) -> Any:
-        """The base model with a trial's adapter, from its checkpoint."""
+        """The base model with a trial's adapter, from its checkpoint, switched on."""
         if self._trial is None or self._trial.name != name:
             found = checkpoint.newest(self._folder / name)
             if found is None:
                 raise FileNotFoundError(f"the trial {name} has no checkpoint")
             state = checkpoint.read_state(found)
             self._trial = self._pick_up(name, Recipe.from_dict(state.recipe))
-        return self._trial.model
+        return self._resident(self._trial.recipe.quantization).base
 
     def train(
         self,
@@ -194,17 +196,17 @@ class Trainer:
     def discard(self, name: str) -> None:
         """See `Objective.discard`."""
         if self._trial is not None and self._trial.name == name:
-            self._put_down()
+            self.forget()
         for old in (self._folder / name).glob("step-*"):
             shutil.rmtree(old, ignore_errors=True)
 
     def export(self, name: str, folder: Path) -> None:
         """See `Objective.export`."""
-        model = self.trial_model(name)
-        model.peft_config["default"].base_model_name_or_path = self.base.id
-        model.peft_config["default"].inference_mode = True
-        # Embeddings are never trained here; asking PEFT to check would ask the hub.
-        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+        self.trial_model(name)
+        trial = self._trial
+        assert trial is not None  # noqa: S101  # just picked up
+        resident = self._resident(trial.recipe.quantization)
+        resident.export(trial.slot, trial.recipe, self.base.id, folder)
 
     def history(self, name: str) -> Iterator[Sample]:
         """The samples a trial was trained on so far, in order."""
@@ -245,65 +247,70 @@ class Trainer:
             max_length=recipe.max_length,
             micro_tokens=self.device.micro_tokens,
         ):
-            loss = self._loss(trial.model, batch.to(self.device.torch_device)) / labelled
+            loss = self._loss(trial, batch.to(self.device.torch_device)) / labelled
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.item()
         if not total < float("inf"):  # also true for NaN
             raise Diverged(f"the training loss is {total} at step {state.step}")
-        norm = torch.nn.utils.clip_grad_norm_(trial.adapter.values(), GRADIENT_NORM)
+        norm = torch.nn.utils.clip_grad_norm_(trial.slot.weights, GRADIENT_NORM)
         if not torch.isfinite(norm):
             raise Diverged(f"the gradient's norm is {norm.item()} at step {state.step}")
         for group in trial.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * schedule.factor(state.step)
         trial.optimizer.step()
-        trial.optimizer.zero_grad(set_to_none=True)
+        trial.slot.gradient.zero_()
         return total, tokens
 
-    def _loss(self, model: Any, batch: Batch) -> torch.Tensor:
+    def _loss(self, trial: Trial, batch: Batch) -> torch.Tensor:
         """Summed negative log-likelihood of a batch's labels."""
+        model = self._resident(trial.recipe.quantization).base
         with self.device.precision(exact=False):
-            logits = answer_logits(model.get_base_model(), batch, whole=self.whole_head)
+            logits = answer_logits(model, batch, whole=self.whole_head)
         targets = batch.labels[batch.labels != IGNORED]
         return torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
 
     def _pick_up(self, name: str, recipe: Recipe) -> Trial:
-        base = self.base_model(recipe.quantization)
-        torch.manual_seed(self._seed)
-        every = recipe.targets is Targets.ALL_LINEAR
-        config = LoraConfig(
-            r=recipe.rank,
-            lora_alpha=recipe.alpha,
-            lora_dropout=0.0,
-            target_modules="all-linear" if every else attention_modules(base),
-            task_type="CAUSAL_LM",
+        self.forget()
+        slot = self._resident(recipe.quantization).slot(
+            recipe.targets, max(recipe.rank, self.device.rank_width)
+        )
+        slot.start(recipe, self._seed)
+        fused = self.device.torch_device.type == "cuda"
+        optimizer = torch.optim.AdamW(
+            [slot.weights], lr=recipe.learning_rate, weight_decay=0.0, fused=fused
         )
         found = checkpoint.newest(self._folder / name)
-        state = checkpoint.read_state(found) if found else State(recipe=recipe.to_dict())
-        model = get_peft_model(base, config)
+        if found is None:
+            return Trial(name, State(recipe=recipe.to_dict()), slot, optimizer)
+        state = checkpoint.read_state(found)
+        adapter, moments = checkpoint.read_tensors(found)
+        own: dict[str, torch.Tensor] = {}
         try:
-            weights = [tensor for tensor in model.parameters() if tensor.requires_grad]
-            optimizer = torch.optim.AdamW(weights, lr=recipe.learning_rate, weight_decay=0.0)
-            trial = Trial(name, state, model, optimizer)
-            if found:
-                checkpoint.load_tensors(found, trial.adapter, optimizer)
-        except BaseException:
-            self._bases[recipe.quantization] = model.unload()  # the base stays bare
-            raise
-        return trial
-
-    def _put_down(self) -> None:
-        """Take the current adapter off its base."""
-        if self._trial is not None:
-            kind = Recipe.from_dict(self._trial.state.recipe).quantization
-            self._bases[kind] = self._trial.model.unload()
-            self._trial = None
+            slot.fill(slot.weights.data, adapter, recipe.rank)
+            for kind, tensors in moments.items():
+                if kind == STEP:
+                    # AdamW keeps its step count on the CPU unless it is fused.
+                    own[kind] = tensors[STEP].to(slot.weights.device if fused else "cpu")
+                else:
+                    own[kind] = torch.zeros_like(slot.weights.data)
+                    slot.fill(own[kind], tensors, recipe.rank)
+        except (KeyError, RuntimeError) as error:
+            raise WorkerFailed(f"the checkpoint {found} is damaged ({error})") from None
+        optimizer.state[slot.weights] = own
+        return Trial(name, state, slot, optimizer)
 
     def forget(self) -> None:
         """Drop the adapter in memory without saving it (its checkpoint stays)."""
-        self._put_down()
+        self._trial = None
 
     def _save(self, trial: Trial) -> None:
-        checkpoint.save(self._folder / trial.name, trial.state, trial.adapter, trial.optimizer)
+        slot, rank = trial.slot, trial.recipe.rank
+        moments = {
+            kind: {STEP: value.cpu()} if kind == STEP else slot.tensors(value.cpu(), rank)
+            for kind, value in trial.optimizer.state.get(slot.weights, {}).items()
+        }
+        adapter = slot.tensors(slot.weights.detach().cpu(), rank)
+        checkpoint.save(self._folder / trial.name, trial.state, adapter, moments)
 
 
 def fit_schedule(schedule: Schedule, step: int, fitting: int) -> Schedule:

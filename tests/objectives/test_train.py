@@ -140,7 +140,7 @@ def test_resume_is_exact_bit_for_bit(
     train(first, "0", 10, recipe=recipe)
     items = [to_item(row, "one", number) for number, row in enumerate(rows(4))]
     write_jsonl(tmp_path / "data" / "items" / "search.jsonl", items)
-    model = first.trial_model("0").get_base_model()
+    model = first.trial_model("0")
     evaluator = Evaluator(model, tokenizer, tmp_path / "data", device, whole_head=False, share=True)
     evaluator.score(model, "search", listen, exact=False)
     half = len(seen)
@@ -197,7 +197,7 @@ def test_taking_an_adapter_off_gives_the_base_back(
         before = answer_logits(trainer.base_model(), batch)
     train(trainer, "0", 5)
     with torch.no_grad():
-        trained = answer_logits(trainer.trial_model("0").get_base_model(), batch)
+        trained = answer_logits(trainer.trial_model("0"), batch)
         after = answer_logits(trainer.base_model(), batch)
     assert not torch.equal(before, trained)
     assert torch.equal(before, after)
@@ -288,8 +288,7 @@ def test_a_loss_that_is_no_number_is_told(make: Callable[..., Trainer]) -> None:
     trainer = make()
     train(trainer, "0", 1)
     with torch.no_grad():
-        for tensor in trainer._trial.adapter.values():  # type: ignore[union-attr]
-            tensor.fill_(float("nan"))
+        trainer._trial.slot.weights.fill_(float("nan"))  # type: ignore[union-attr]
     with pytest.raises(Diverged, match="nan"):
         train(trainer, "0", 2)
 
@@ -352,7 +351,7 @@ def test_an_exported_adapter_gives_the_same_scores_elsewhere(
     train(trainer, "0", 30)
     items = [to_item(row, "t", n) for n, row in enumerate(rows(40, offset=7))]
     write_jsonl(tmp_path / "data" / "items" / "final.jsonl", items)
-    model = trainer.trial_model("0").get_base_model()
+    model = trainer.trial_model("0")
     evaluator = Evaluator(model, tokenizer, tmp_path / "data", device, whole_head=False, share=True)
     ours = evaluator.score(model, "final", listen, exact=True)
     trainer.export("0", tmp_path / "out")
