@@ -44,9 +44,9 @@ class Slot:
         self.weights.grad = self.gradient = torch.zeros(count, device=device)
         self.parts = self._views(self.weights.data)
         """The layers' tensors as views of `weights`."""
-        for (key, parameter), gradient in zip(
-            self._layers.items(), self._views(self.gradient).values(), strict=True
-        ):
+        self.gradients = list(self._views(self.gradient).values())
+        """The layers' gradients as views of `gradient`, in the order of `parts`."""
+        for (key, parameter), gradient in zip(self._layers.items(), self.gradients, strict=True):
             parameter.data = self.parts[key]
             parameter.grad = gradient
         self.scale = torch.ones((), device=device)

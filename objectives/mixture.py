@@ -46,10 +46,20 @@ class Cursor:
     trained: dict[str, int] = field(default_factory=dict)
     """Labelled tokens drawn per source."""
 
+    def copy(self) -> Cursor:
+        """This position, to keep."""
+        return Cursor(dict(self.drawn), dict(self.trained))
+
     def shares(self) -> dict[str, float]:
         """Realised share of labelled tokens per source (empty before the first sample)."""
         total = sum(self.trained.values())
         return {name: got / total for name, got in sorted(self.trained.items())} if total else {}
+
+
+def labelled(rows: Sequence[Sample]) -> int:
+    """Labelled tokens of a source; asked for, where it knows them, rather than counted."""
+    known = getattr(rows, "trained", None)
+    return sum(sample.trained for sample in rows) if known is None else int(known)
 
 
 class Stream:
@@ -146,8 +156,7 @@ class Stream:
         if not rounds:
             return shares, dict.fromkeys(left, 0)
         passes = rounds * self._max_passes
-        rows = {name: self._sources[name] for name in left}
-        return shares, {name: passes * sum(s.trained for s in rows[name]) for name in left}
+        return shares, {name: passes * labelled(self._sources[name]) for name in left}
 
     def _row(self, name: str) -> int:
         """Index of the source's next row."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -81,21 +81,37 @@ def needs_whole_head(model: Any, samples: Sequence[Sample], device: Device) -> b
     return not torch.allclose(own, ours, rtol=1e-3, atol=1e-3)
 
 
-def packing_isolates(model: Any, samples: Sequence[Sample], device: Device) -> tuple[bool, str]:
+def packing_isolates(
+    model: Any,
+    samples: Sequence[Sample],
+    device: Device,
+    packed_logits: Callable[[Sequence[Sample]], torch.Tensor] | None = None,
+) -> tuple[bool, str]:
     """Compare samples alone with the same samples in one pack; returns (same, reason).
 
     A model whose layers ignore the mask lets samples see each other without any error; then
     packing must leave the search space.
+
+    Args:
+        model: a causal language model of transformers.
+        samples: a few.
+        device: what the model is on.
+        packed_logits: logits of all labels of samples that are packed as this device trains them,
+            sample by sample; None: in one masked row.
     """
     tolerance = 2e-3 if device.torch_device.type == "cpu" else 0.1
-    together = collate(samples, [list(range(len(samples)))], packed=True).to(device.torch_device)
+    owners = torch.tensor([k for k, sample in enumerate(samples) for _ in range(sample.trained)])
     worst = 0.0
     with torch.no_grad():
         try:
-            packed = answer_logits(model, together, whole=True)
+            if packed_logits:
+                packed = packed_logits(samples)
+            else:
+                pack = collate(samples, [list(range(len(samples)))], packed=True)
+                packed = answer_logits(model, pack.to(device.torch_device), whole=True)
         except (RuntimeError, ValueError, TypeError) as error:
             return False, f"packing left out: the model takes no block mask ({error})"
-        owners = together.owner[together.labels != IGNORED]
+        owners = owners.to(packed.device)
         for index in range(len(samples)):
             alone = collate(samples, [[index]], packed=False).to(device.torch_device)
             logits = answer_logits(model, alone, whole=True)

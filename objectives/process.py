@@ -144,12 +144,15 @@ class Process:
             seed,
             shuffle=shuffle,
             trust_remote_code=trust_remote_code,
+            tell=lambda line: self.listen(Progress(phase="train", done=0.0, note=line)),
         )
         resident = self.trainer.base_model(Quantization.BF16)
         probe = [rows[0] for rows in sources.values()][:3]
         probe += next(iter(sources.values()))[1:3]
         self.trainer.whole_head = models.needs_whole_head(resident, probe, device)
-        packing, why = models.packing_isolates(resident, probe, device)
+        packing, why = models.packing_isolates(
+            resident, probe, device, self.trainer.packed_logits()
+        )
         reasons.append(why)
         self._say(0.9, "tokenising evaluation items")
         self.evaluator = evaluate.Evaluator(

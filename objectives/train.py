@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 import resource
 import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from objectives import checkpoint
 from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
+from objectives.flat import Flat, passes
 from objectives.mixture import Cursor, Sample, Stream
 from objectives.model import answer_logits
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
+from objectives.passes import Passes, why_not
 from objectives.quantize import Device, load_base
 from objectives.tokens import Tokens
 from search.errors import Diverged, Interrupted, WorkerFailed
@@ -49,6 +52,19 @@ class Trial:
         self.optimizer = optimizer
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step whose rows are on the device."""
+
+    rows: Sequence[Batch | Flat]
+    tokens: int
+    """Non-padding tokens."""
+    labelled: int
+    """Tokens that are trained on."""
+    cursor: Cursor
+    """Where the stream is after it."""
+
+
 class Trainer:
     """Keeps the base model resident, one per quantization kind, and swaps adapters."""
 
@@ -63,6 +79,8 @@ class Trainer:
         shuffle: bool = True,
         trust_remote_code: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str], None] = lambda _: None,
+        load: Callable[[Quantization], Any] | None = None,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -75,7 +93,14 @@ class Trainer:
             shuffle: draw a source's rows in a seeded order; else in the given one.
             trust_remote_code: run code that comes with the base model.
             clock: seconds; deadlines and speeds are read from it.
+            tell: told what is left out on this device, and why.
+            load: gives the frozen base in a quantization kind; None: from where `base` says.
         """
+        self._load = load or (
+            lambda kind: load_base(base, kind, device, trust_remote_code=trust_remote_code)
+        )
+        self._tell = tell
+        self._runners: dict[Quantization, Passes | None] = {}
         self._clock = clock
         self._shuffle = shuffle
         self.base = base
@@ -84,14 +109,12 @@ class Trainer:
         self._sources = sources
         self._folder = folder
         self._seed = seed
-        self._trust = trust_remote_code
         self._bases: dict[Quantization, Resident] = {}
         self._trial: Trial | None = None
 
     def _resident(self, kind: Quantization) -> Resident:
         if kind not in self._bases:
-            base = load_base(self.base, kind, self.device, trust_remote_code=self._trust)
-            self._bases[kind] = Resident(base)
+            self._bases[kind] = Resident(self._load(kind))
         return self._bases[kind]
 
     def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
@@ -127,7 +150,9 @@ class Trainer:
         trial = self._trial
         state = trial.state
         asked = schedule = state.decaying or schedule
-        stream = self._stream(recipe, state.cursor)
+        stream = self._stream(recipe, state.cursor.copy())
+        runner = self._runner(recipe)
+        ahead = self._prepare(stream, recipe, state.step, state.tokens, runner)
         first_step, first_tokens = state.step, state.tokens
         saved = mark = self._clock()
         durations: list[float] = []
@@ -141,10 +166,17 @@ class Trainer:
                 if fitting < 1:
                     break
                 schedule = state.decaying or fit_schedule(asked, state.step, fitting)
-            loss, tokens = self._step(trial, recipe, schedule, stream)
+            setup_s = runner.setup_s if runner else 0.0
+            ready, tokens = ahead, ahead.tokens
+            found = self._step(trial, schedule, ready, runner)
+            # while a GPU works on this step, the next one is made ready
+            ahead = self._prepare(stream, recipe, state.step + 1, state.tokens + tokens, runner)
+            loss, norm = found.tolist()
+            _check(loss, norm, state.step)
             losses.append(loss)
             state.step += 1
             state.tokens += tokens
+            state.cursor = ready.cursor
             state.curve.append((state.tokens, round(loss, 4)))
             if schedule.decay_start is not None and state.step > schedule.decay_start:
                 state.decaying = schedule  # from now on it cannot change
@@ -162,7 +194,7 @@ class Trainer:
                 self._save(trial)
                 saved = mark
             now = self._clock()  # the one look per step: all of its work counts
-            durations.append(now - mark)
+            durations.append(now - mark - (runner.setup_s - setup_s if runner else 0.0))
             state.seconds += now - mark
             mark = now
         self._save(trial)
@@ -177,7 +209,7 @@ class Trainer:
             step_s=statistics.median(durations) if durations else 0.0,
             schedule=schedule,
             shares=state.cursor.shares(),
-            passes=stream.passes(),
+            passes=self._stream(recipe, state.cursor).passes(),
             curve=thin(state.curve),
             peak_memory_gib=self.peak_memory_gib(),
         )
@@ -228,38 +260,90 @@ class Trainer:
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
-    def _step(
-        self, trial: Trial, recipe: Recipe, schedule: Schedule, stream: Stream
-    ) -> tuple[float, int]:
-        """One optimizer step; returns (loss per labelled token, tokens)."""
-        state = trial.state
-        goal = (state.step + 1) * recipe.tokens_per_step - state.tokens
+    def _prepare(
+        self, stream: Stream, recipe: Recipe, step: int, tokens: int, runner: Passes | None
+    ) -> Ready:
+        """The rows of a step, before which `tokens` tokens were trained on, on the device."""
+        goal = (step + 1) * recipe.tokens_per_step - tokens
         samples: list[Sample] = []
-        tokens = 0
-        while tokens < goal or not samples:
+        count = 0
+        while count < goal or not samples:
             samples.append(next(stream))
-            tokens += len(samples[-1].ids)
-        labelled = sum(sample.trained for sample in samples)
-        total = 0.0
-        for batch in batches(
-            samples,
-            packing=recipe.packing,
-            max_length=recipe.max_length,
-            micro_tokens=self.device.micro_tokens,
-        ):
-            loss = self._loss(trial, batch.to(self.device.torch_device)) / labelled
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        if not total < float("inf"):  # also true for NaN
-            raise Diverged(f"the training loss is {total} at step {state.step}")
-        norm = torch.nn.utils.clip_grad_norm_(trial.slot.weights, GRADIENT_NORM)
-        if not torch.isfinite(norm):
-            raise Diverged(f"the gradient's norm is {norm.item()} at step {state.step}")
+            count += len(samples[-1].ids)
+        made: Sequence[Batch | Flat]
+        if runner:
+            made = passes(samples, self.device.micro_tokens)
+        else:
+            made = batches(
+                samples,
+                packing=recipe.packing,
+                max_length=recipe.max_length,
+                micro_tokens=self.device.micro_tokens,
+            )
+        return Ready(
+            rows=[rows.to(self.device.torch_device) for rows in made],
+            tokens=count,
+            labelled=sum(sample.trained for sample in samples),
+            cursor=stream.cursor.copy(),
+        )
+
+    def _step(
+        self, trial: Trial, schedule: Schedule, ready: Ready, runner: Passes | None
+    ) -> torch.Tensor:
+        """One optimizer step; returns [2] (loss per labelled token, norm of the gradient).
+
+        A GPU may still be at it: nothing here waits for it.
+        """
+        slot = trial.slot
+        total = torch.zeros((), device=slot.weights.device)
+        for rows in ready.rows:
+            if isinstance(rows, Flat):
+                assert runner is not None  # noqa: S101  # rows are flat for it
+                total += runner.run(slot, rows, 1 / ready.labelled)
+            else:
+                loss = self._loss(trial, rows) / ready.labelled
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        norm = torch.nn.utils.clip_grad_norm_(slot.weights, GRADIENT_NORM)
         for group in trial.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule.factor(state.step)
+            group["lr"] = trial.recipe.learning_rate * schedule.factor(trial.state.step)
         trial.optimizer.step()
-        trial.slot.gradient.zero_()
-        return total, tokens
+        slot.gradient.zero_()
+        return torch.stack([total, norm])
+
+    def packed_logits(self) -> Callable[[Sequence[Sample]], torch.Tensor] | None:
+        """Logits of samples packed as they are trained, or None: in masked rows."""
+        base = self.base_model()
+        if self.device.torch_device.type != "cuda" or self.whole_head or why_not(base):
+            return None
+        return Passes(base, self.device, self._longest(), graphs=False, compiled=False).logits
+
+    def _longest(self) -> int:
+        return max(int(rows.lengths.max()) for rows in self._sources.values())
+
+    def _runner(self, recipe: Recipe) -> Passes | None:
+        """What trains packed rows on a GPU, unless this model must be trained in the plain way."""
+        if not recipe.packing or self.device.torch_device.type != "cuda" or self.whole_head:
+            return None
+        kind = recipe.quantization
+        if kind not in self._runners:
+            base = self._resident(kind).base
+            reason = why_not(base)
+            if reason:
+                self._tell(f"trained without compiled layers: {reason}")
+            self._runners[kind] = (
+                None
+                if reason
+                else Passes(
+                    base,
+                    self.device,
+                    self._longest(),
+                    self._tell,
+                    graphs=kind
+                    is not Quantization.INT8,  # it looks for outliers, and waits for them
+                )
+            )
+        return self._runners[kind]
 
     def _loss(self, trial: Trial, batch: Batch) -> torch.Tensor:
         """Summed negative log-likelihood of a batch's labels."""
@@ -311,6 +395,14 @@ class Trainer:
         }
         adapter = slot.tensors(slot.weights.detach().cpu(), rank)
         checkpoint.save(self._folder / trial.name, trial.state, adapter, moments)
+
+
+def _check(loss: float, norm: float, step: int) -> None:
+    """Raise Diverged if a step was none."""
+    if not loss < math.inf:  # also true for NaN
+        raise Diverged(f"the training loss is {loss} at step {step}")
+    if not norm < math.inf:
+        raise Diverged(f"the gradient's norm is {norm} at step {step}")
 
 
 def fit_schedule(schedule: Schedule, step: int, fitting: int) -> Schedule:

@@ -20,12 +20,12 @@ from objectives.base import Base, resolve
 from objectives.evaluate import Evaluator
 from objectives.model import answer_logits, attention_modules, packing_isolates
 from objectives.objective import Progress, Schedule
-from objectives.packing import Batch, batches, collate
+from objectives.packing import Batch, collate
 from objectives.quantize import Device, find_device
 from objectives.rows import to_item, write_jsonl
 from objectives.text import check_template, tokenise
 from objectives.tokens import Tokens
-from objectives.train import Trainer, fit_schedule
+from objectives.train import Ready, Trainer, fit_schedule
 from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
 from spaces import Quantization, Recipe, Targets
 from tests.tiny import make_tiny_model, rows
@@ -108,17 +108,18 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The hash of every batch that is trained on, in order."""
     hashes: list[str] = []
 
-    def spy(*arguments: Any, **options: Any) -> list[Batch]:
-        made = batches(*arguments, **options)
-        for batch in made:
-            parts = (batch.ids, batch.labels, batch.positions, batch.owner)
+    step = Trainer._step
+
+    def spy(trainer: Trainer, trial: Any, schedule: Schedule, ready: Ready, runner: Any) -> Any:
+        for batch in ready.rows:
+            assert isinstance(batch, Batch)
             digest = hashlib.sha256()
-            for part in parts:
+            for part in (batch.ids, batch.labels, batch.positions, batch.owner):
                 digest.update(part.contiguous().numpy().tobytes())
             hashes.append(digest.hexdigest())
-        return made
+        return step(trainer, trial, schedule, ready, runner)
 
-    monkeypatch.setattr("objectives.train.batches", spy)
+    monkeypatch.setattr(Trainer, "_step", spy)
     return hashes
 
 

@@ -1,0 +1,424 @@
+"""`python -m studies.bench_train`: speed of our training against a plain loop and TRL, in one run.
+
+The same rows of mixed length (chats' log-normal lengths, half of each answered) train adapters of
+rank 16 on all linear layers of a model of random weights, `--tokens` per optimizer step:
+
+- ours: `Trainer.train`, as a job calls it, checkpoints included;
+- plain: a loop of transformers and PEFT as tutorials show it: padded rows, bfloat16 autocast;
+- TRL: SFTTrainer with packing, of `--trl PYTHON`, an environment of its own
+  (`python -m venv /tmp/trl && /tmp/trl/bin/pip install trl peft liger-kernel`), with each of the
+  attentions that work there and with Liger's kernels if they are installed; the fastest counts.
+
+Told are non-padding tokens/s after warming up, and the share of the GPU's arithmetic that they
+use (MFU) at 4 FLOPs per parameter and token: a frozen base needs no gradient of its weights. The
+peak is the vendor's for dense bfloat16; a large matrix product's own speed is printed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.errors import BadInput
+from spaces import Quantization, Recipe, Targets
+
+PEAKS = {"H100 80GB HBM3": 989.4e12, "H200": 989.4e12, "A100": 312e12, "4090": 165.2e12}
+"""Dense bfloat16 FLOP/s by a part of the GPU's name (vendors' data sheets)."""
+SHAPES: dict[str, dict[str, Any]] = {
+    "smollm2-135m": {
+        "model_type": "llama",
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+        "max_position_embeddings": 8192,
+    },
+    "mistral-7b": {
+        "model_type": "mistral",
+        "sliding_window": None,
+        "max_position_embeddings": 32768,
+    },
+    "tiny": {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 512,
+    },
+}
+RECIPE = Recipe(
+    rank=16,
+    alpha=32,
+    targets=Targets.ALL_LINEAR,
+    quantization=Quantization.BF16,
+    packing=True,
+    max_length=2048,
+    learning_rate=2e-4,
+    tokens_per_step=8192,
+    mixture={"rows": 1.0},
+)
+ROWS = 4000
+PEER = """
+import json, sys, time
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoConfig, AutoModelForCausalLM, TrainerCallback
+from trl import SFTConfig, SFTTrainer, __version__
+asked = json.loads(sys.argv[1])
+rows = json.load(open(asked["rows"]))
+config = AutoConfig.for_model(**asked["shape"])
+with torch.device("cuda"):
+    torch.set_default_dtype(torch.bfloat16)
+    model = AutoModelForCausalLM.from_config(config, attn_implementation=asked["attention"])
+    torch.set_default_dtype(torch.float32)
+if asked["quantization"] == "nf4":
+    sys.path.insert(0, asked["root"])
+    from studies.bench_train import to_nf4
+    to_nf4(model)
+class Clock(TrainerCallback):
+    marks = []
+    def on_step_end(self, *_, **__):
+        torch.cuda.synchronize()
+        self.marks.append(time.perf_counter())
+each = max(1, asked["tokens"] // asked["length"])
+options = SFTConfig(output_dir=asked["out"], packing=True, max_length=asked["length"],
+    per_device_train_batch_size=each, max_steps=asked["steps"], bf16=True, report_to="none",
+    gradient_checkpointing=False, use_liger_kernel=asked["liger"], learning_rate=2e-4,
+    logging_steps=1000, save_strategy="no", completion_only_loss=True, disable_tqdm=True,
+    optim="adamw_torch_fused", torch_compile=asked["compile"], dataset_num_proc=1)
+class Tokens:
+    pad_token = eos_token = "</s>"; pad_token_id = eos_token_id = 0; chat_template = None
+data = Dataset.from_dict({"input_ids": [r[0] for r in rows],
+    "completion_mask": [[0] * r[1] + [1] * (len(r[0]) - r[1]) for r in rows]})
+from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+words = Tokenizer(WordLevel({"</s>": 0, "a": 1}, unk_token="a"))
+tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="</s>")
+lora = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+trainer = SFTTrainer(model, options, train_dataset=data, processing_class=tokenizer,
+    peft_config=lora, callbacks=[Clock()])
+packs = [sum(own) for own in trainer.train_dataset["seq_lengths"]]
+trainer.train()
+half = len(Clock.marks) // 2
+seconds = (Clock.marks[-1] - Clock.marks[half]) / (len(Clock.marks) - 1 - half)
+print(json.dumps({"version": __version__, "tokens_per_s": each * sum(packs) / len(packs) / seconds,
+    "memory_gib": torch.cuda.max_memory_allocated() / 2**30}))
+"""
+"""What TRL's environment runs."""
+
+
+def rows(vocabulary: int, longest: int, seed: int = 0) -> list[tuple[list[int], int]]:
+    """(token ids, index of the first answered token) of each row."""
+    rng = np.random.default_rng(seed)
+    found: list[tuple[list[int], int]] = []
+    while len(found) < ROWS:
+        length = round(rng.lognormal(math.log(longest / 6), 0.9))
+        if 8 <= length <= longest:
+            found.append((rng.integers(5, vocabulary, length).tolist(), length // 2))
+    return found
+
+
+def build(shape: dict[str, Any], device: Any) -> Any:
+    """A model of random bfloat16 weights, frozen."""
+    import torch  # noqa: PLC0415  # --help answers at once
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415  # likewise
+
+    config = AutoConfig.for_model(**shape)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16 if device.type == "cuda" else torch.float32)
+    try:
+        with device:
+            model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
+    finally:
+        torch.set_default_dtype(before)
+    model.requires_grad_(requires_grad=False)
+    model.config.use_cache = False
+    return model.eval()
+
+
+def to_nf4(model: Any) -> None:
+    """Quantize all linear layers but the head in place, as QLoRA does."""
+    import bitsandbytes as bnb  # noqa: PLC0415  # only where it is asked for
+    import torch  # noqa: PLC0415  # likewise
+
+    head = model.get_output_embeddings()
+    for parent in list(model.modules()):
+        for name, layer in list(parent.named_children()):
+            if not isinstance(layer, torch.nn.Linear) or layer is head:
+                continue
+            new = bnb.nn.Linear4bit(
+                layer.in_features,
+                layer.out_features,
+                bias=False,
+                compute_dtype=torch.bfloat16,
+                compress_statistics=True,
+                quant_type="nf4",
+                device="meta",
+            )
+            new.weight = bnb.nn.Params4bit(
+                layer.weight.data.cpu(),
+                requires_grad=False,
+                compress_statistics=True,
+                quant_type="nf4",
+            )
+            setattr(parent, name, new.to(layer.weight.device))
+
+
+class Bench:
+    """One model shape and quantization kind."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
+        from objectives.quantize import find_device  # noqa: PLC0415  # it imports torch
+
+        self.options = options
+        self.scratch = scratch
+        self.shape = SHAPES[options.shape]
+        self.device = find_device()
+        self.recipe = replace(
+            RECIPE,
+            quantization=Quantization(options.quantization),
+            max_length=options.length,
+            tokens_per_step=options.tokens,
+        )
+        if options.micro:
+            self.device = replace(self.device, micro_tokens=options.micro)
+        self.parameters = 0
+        vocabulary = self.shape.get("vocab_size", 32000)
+        self.rows = rows(vocabulary, options.length)
+
+    def model(self) -> Any:
+        """A fresh one."""
+        made = build(self.shape, self.device.torch_device)
+        self.parameters = sum(parameter.numel() for parameter in made.parameters())
+        if self.recipe.quantization is Quantization.NF4:
+            to_nf4(made)
+        return made
+
+    def ours(self) -> dict[str, Any]:
+        """A trial's segment after a warm-up segment."""
+        import torch  # noqa: PLC0415  # --help answers at once
+
+        from objectives.base import Base  # noqa: PLC0415  # likewise
+        from objectives.mixture import Sample  # noqa: PLC0415  # likewise
+        from objectives.objective import Schedule  # noqa: PLC0415  # likewise
+        from objectives.tokens import Tokens  # noqa: PLC0415  # likewise
+        from objectives.train import Trainer  # noqa: PLC0415  # likewise
+
+        made = [Sample(tuple(ids), start, "rows", k) for k, (ids, start) in enumerate(self.rows)]
+        told: list[str] = []
+        base = Base(path=self.scratch, id="random", revision="none", origin="made here")
+        model = self.model()
+        trainer = Trainer(
+            base,
+            self.device,
+            {"rows": Tokens.of("rows", made)},
+            self.scratch / "trials",
+            0,
+            tell=told.append,
+            load=lambda _: model,
+        )
+
+        def segment(name: str, until: int, recipe: Recipe) -> Any:
+            schedule = Schedule(warmup_steps=10)
+            return trainer.train(name, recipe, schedule, until, None, lambda _: None, lambda: False)
+
+        warm = segment("a", self.options.warmup, self.recipe)
+        timed = segment("a", self.options.warmup + self.options.steps, self.recipe)
+        switch = []
+        for name, rank in (("b", 64), ("c", 8), ("d", 32)):
+            recipe = replace(self.recipe, rank=rank, alpha=2 * rank)
+            began = time.perf_counter()
+            first = segment(name, 1, recipe)
+            switch.append(time.perf_counter() - began - first.step_s)
+        counters = torch._dynamo.utils.counters  # no public reader
+        return {
+            "tokens_per_s": timed.new_tokens / timed.seconds,
+            "step_ms": timed.step_s * 1e3,
+            "first_s": warm.seconds,
+            "memory_gib": timed.peak_memory_gib,
+            "switch_s": switch,
+            "left_out": told,
+            "graphs_compiled": counters["stats"]["unique_graphs"],
+        }
+
+    def plain(self) -> dict[str, Any]:
+        """A loop as tutorials show it, with rows padded in batches of eight."""
+        import torch  # noqa: PLC0415  # --help answers at once
+        from peft import LoraConfig, get_peft_model  # noqa: PLC0415  # likewise
+
+        device = self.device.torch_device
+        config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
+        model = get_peft_model(self.model(), config).train()
+        weights = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=2e-4)
+        stream = iter(self.rows)
+        seconds, tokens = [], []
+        for _ in range(self.options.plain_steps):
+            began = time.perf_counter()
+            count = 0
+            while count < self.options.tokens:
+                some = [next(stream) for _ in range(8)]
+                width = max(len(ids) for ids, _ in some)
+                ids = torch.zeros(8, width, dtype=torch.int64)
+                mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+                for place, (own, start) in enumerate(some):
+                    ids[place, : len(own)] = labels[place, : len(own)] = torch.tensor(own)
+                    mask[place, : len(own)] = 1
+                    labels[place, :start] = -100
+                    count += len(own)
+                with self.device.precision(exact=False):
+                    loss = model(
+                        input_ids=ids.to(device),
+                        attention_mask=mask.to(device),
+                        labels=labels.to(device),
+                    ).loss
+                loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            loss.item()
+            seconds.append(time.perf_counter() - began)
+            tokens.append(count)
+        half = len(seconds) // 2
+        return {"tokens_per_s": sum(tokens[half:]) / sum(seconds[half:])}
+
+    def peers(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """TRL's trainer, in each way that may be its best."""
+        file = self.scratch / "rows.json"
+        file.write_text(json.dumps(self.rows), encoding="utf-8")
+        for attention, liger, compiled in self.options.trl_ways:
+            asked = {
+                "rows": str(file),
+                "shape": self.shape,
+                "quantization": self.options.quantization,
+                "attention": attention,
+                "liger": liger,
+                "compile": compiled,
+                "tokens": self.options.tokens,
+                "length": self.options.length,
+                "steps": self.options.trl_steps,
+                "out": str(self.scratch / "trl"),
+                "root": str(Path(__file__).parents[1]),
+            }
+            name = f"TRL {attention}{' Liger' if liger else ''}{' compiled' if compiled else ''}"
+            command = [self.options.trl, "-c", PEER, json.dumps(asked)]
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            if done.returncode:
+                reason = [*done.stderr.strip().splitlines(), "no message"][-2:]
+                yield name, {"failed": " ".join(reason)[:300]}
+            else:
+                yield name, json.loads(done.stdout.splitlines()[-1])
+
+
+def matmul() -> float:
+    """FLOP/s of a large bfloat16 matrix product, as a model of 7B has."""
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    a = torch.randn(8192, 4096, device="cuda", dtype=torch.bfloat16)
+    b = torch.randn(4096, 14336, device="cuda", dtype=torch.bfloat16)
+    found = []
+    for _ in range(12):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(5):
+            torch.mm(a, b)
+        torch.cuda.synchronize()
+        found.append(5 * 2 * 8192 * 4096 * 14336 / (time.perf_counter() - began))
+    return statistics.median(found[2:])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m studies.bench_train", description=__doc__)
+    parser.add_argument("--shape", choices=SHAPES, default="smollm2-135m")
+    parser.add_argument("--quantization", choices=("bf16", "nf4"), default="bf16")
+    parser.add_argument("--tokens", type=int, default=8192, help="tokens of an optimizer step")
+    parser.add_argument("--length", type=int, default=2048, help="longest row, and TRL's packs")
+    parser.add_argument("--micro", type=int, default=0, help="positions of a pass (default: ours)")
+    parser.add_argument("--warmup", type=int, default=60, help="steps before the clock runs")
+    parser.add_argument("--steps", type=int, default=60, help="steps that are timed")
+    parser.add_argument("--plain-steps", type=int, default=8)
+    parser.add_argument("--trl-steps", type=int, default=30)
+    parser.add_argument("--trl", help="Python of an environment that has TRL")
+    parser.add_argument("--attention", nargs="*", default=["sdpa", "flex_attention"])
+    parser.add_argument("--only", nargs="*", default=["ours", "plain", "trl"])
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    options = parser.parse_args(arguments)
+    options.trl_ways = [(a, liger, False) for a in options.attention for liger in (True, False)]
+    try:
+        return _run(options)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    speeds: dict[str, float] = {}
+    facts: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench(options, Path(name))
+        print(
+            f"{bench.device.name}, torch {torch.__version__}: {options.shape} "
+            f"{options.quantization}, rank 16, {options.tokens} tokens a step"
+        )
+        peak = next((v for k, v in PEAKS.items() if k in bench.device.name), None)
+        if bench.device.torch_device.type == "cuda":
+            facts["matmul"] = matmul()
+            print(f"a large matrix product: {facts['matmul'] / 1e12:.0f} TFLOP/s")
+
+        def told(name: str, found: dict[str, Any]) -> None:
+            facts[name] = found
+            speeds.update({name: found["tokens_per_s"]} if "tokens_per_s" in found else {})
+            if "failed" in found:
+                print(f"{name:<24} failed: {found['failed']}", flush=True)
+                return
+            speed = found["tokens_per_s"]
+            rate = 4 * bench.parameters * speed
+            share = f", MFU {rate / peak:.1%}" if peak else ""
+            more = ", ".join(f"{k} {v}" for k, v in found.items() if k != "tokens_per_s")
+            print(f"{name:<24}{speed:>10,.0f} tokens/s{share} ({more})", flush=True)
+
+        contenders: dict[str, Callable[[], dict[str, Any]]] = {
+            "ours": bench.ours,
+            "plain": bench.plain,
+        }
+        for contender, work in contenders.items():
+            if contender in options.only:
+                told(contender, work())
+                if torch.cuda.is_available():
+                    torch.cuda.empty_cache()
+        if options.trl and "trl" in options.only:
+            for contender, found in bench.peers():
+                told(contender, found)
+        if "ours" in speeds:
+            for contender, speed in speeds.items():
+                if contender != "ours":
+                    print(f"ours / {contender}: {speeds['ours'] / speed:.1f}x")
+    if options.out:
+        options.out.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
