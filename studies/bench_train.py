@@ -99,8 +99,9 @@ class Clock(TrainerCallback):
         torch.cuda.synchronize()
         self.marks.append(time.perf_counter())
 each = max(1, asked["tokens"] // asked["length"])
+batch = min(each, asked["batch"])
 options = SFTConfig(output_dir=asked["out"], packing=True, max_length=asked["length"],
-    per_device_train_batch_size=each, max_steps=asked["steps"], bf16=True, report_to="none",
+    per_device_train_batch_size=batch, gradient_accumulation_steps=each // batch, max_steps=asked["steps"], bf16=True, report_to="none",
     gradient_checkpointing=False, use_liger_kernel=asked["liger"], learning_rate=2e-4,
     logging_steps=1000, save_strategy="no", completion_only_loss=True, disable_tqdm=True,
     optim="adamw_torch_fused", torch_compile=asked["compile"], dataset_num_proc=1)
@@ -315,6 +316,7 @@ class Bench:
                 "compile": compiled,
                 "tokens": self.options.tokens,
                 "length": self.options.length,
+                "batch": self.options.trl_batch,
                 "steps": self.options.trl_steps,
                 "out": str(self.scratch / "trl"),
                 "root": str(Path(__file__).parents[1]),
@@ -358,6 +360,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=60, help="steps that are timed")
     parser.add_argument("--plain-steps", type=int, default=8)
     parser.add_argument("--trl-steps", type=int, default=30)
+    parser.add_argument("--trl-batch", type=int, default=4, help="packs of one of TRL's passes")
     parser.add_argument("--trl", help="Python of an environment that has TRL")
     parser.add_argument("--attention", nargs="*", default=["sdpa", "flex_attention"])
     parser.add_argument("--only", nargs="*", default=["ours", "plain", "trl"])
