@@ -12,6 +12,7 @@ Where capturing or compiling fails, training goes on without, and says so.
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from peft.tuners.lora import LoraLayer
 from torch.utils.checkpoint import checkpoint
 
 from objectives.adapter import Slot
-from objectives.flat import Flat, flatten
+from objectives.flat import GRAIN, Flat, flatten
 from objectives.mixture import Sample
 from objectives.quantize import Device
 from objectives.varlen import varlen
@@ -82,7 +83,7 @@ class Passes:
         cuda = device.torch_device.type == "cuda"
         self._base = base
         self._device = device
-        self._longest = longest
+        self._longest = max(longest, GRAIN)  # what fills a row up is one more sample
         self._tell = tell
         self._graphs = graphs and cuda
         self._compiled = compiled and cuda
@@ -219,6 +220,8 @@ class Passes:
     def _capture(self, key: tuple[str, int, int, int], slot: Slot, flat: Flat) -> _Graph | None:
         began = time.perf_counter()
         try:
+            gc.collect()  # what a pass kept and nothing refers to any more
+            torch.cuda.empty_cache()
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
             made = self._captured[key] = _Graph(self, slot, flat, self._pool)
@@ -253,6 +256,7 @@ class _Graph:
                 torch.autograd.grad(hidden, slot.layers, torch.zeros_like(hidden))
             del hidden
         torch.cuda.current_stream().wait_stream(beside)
+        gc.collect()
         self._forward, self._backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._forward, pool=pool):
             hidden = passes.forward(*inputs)

@@ -101,7 +101,8 @@ class Clock(TrainerCallback):
 each = max(1, asked["tokens"] // asked["length"])
 batch = min(each, asked["batch"])
 options = SFTConfig(output_dir=asked["out"], packing=True, max_length=asked["length"],
-    per_device_train_batch_size=batch, gradient_accumulation_steps=each // batch, max_steps=asked["steps"], bf16=True, report_to="none",
+    per_device_train_batch_size=batch, gradient_accumulation_steps=each // batch,
+    max_steps=asked["steps"], bf16=True, report_to="none",
     gradient_checkpointing=False, use_liger_kernel=asked["liger"], learning_rate=2e-4,
     logging_steps=1000, save_strategy="no", completion_only_loss=True, disable_tqdm=True,
     optim="adamw_torch_fused", torch_compile=asked["compile"], dataset_num_proc=1)
