@@ -21,7 +21,15 @@ from objectives import harness, sources
 from objectives.contamination import Index, Overlap, drop
 from objectives.generated import check_generator, generate
 from objectives.hygiene import Hygiene
-from objectives.rows import Row, hold_back, iterate_jsonl, prompt_key, to_item, write_jsonl
+from objectives.rows import (
+    TEMPLATE,
+    Row,
+    hold_back,
+    iterate_jsonl,
+    prompt_key,
+    to_item,
+    write_jsonl,
+)
 from objectives.sources import Reading
 from search.errors import BadInput
 from studies import Source, Study, Task
@@ -102,6 +110,10 @@ def prepare(study: Study, run_dir: Path, seed: int, tell: Tell = lambda *_: None
         hashes[f"items/{name}.jsonl"] = _write(run_dir, f"items/{name}.jsonl", group)
     listed = [asdict(overlap) for overlap in overlaps]
     hashes["contamination.jsonl"] = _write(run_dir, "contamination.jsonl", listed)
+    if study.chat_template:
+        file = run_dir / "data" / TEMPLATE
+        file.write_text(study.chat_template, encoding="utf-8")
+        hashes[TEMPLATE] = hash_file(file)
     if tasks.leaves:
         written = harness.keep(list(tasks.leaves.values()), _folder(study), run_dir / "data")
         hashes |= {str(f.relative_to(run_dir / "data")): hash_file(f) for f in written}
@@ -269,6 +281,7 @@ def fingerprint(study: Study) -> str:
         study.final_items,
         study.heldout_items,
         study.smoke_items,
+        study.chat_template,
     ]
     folder = _folder(study)
     if folder is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -97,7 +98,7 @@ class Process:
 
         from objectives import base, evaluate, quantize, text, tokens, train  # noqa: PLC0415  # they use torch
         from objectives import model as models  # noqa: PLC0415  # likewise
-        from objectives.rows import iterate_jsonl  # noqa: PLC0415  # likewise
+        from objectives.rows import TEMPLATE, iterate_jsonl  # noqa: PLC0415  # likewise
 
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
@@ -116,11 +117,11 @@ class Process:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             found.path, trust_remote_code=trust_remote_code
         )
-        text.check_template(tokenizer, model)
-        self._say(0.5, "tokenising")
         self.run_dir = Path(run_dir)
         data = self.run_dir / "data"
-        sources, reasons = {}, [device.reason]
+        template = text.check_template(tokenizer, model, data / TEMPLATE)
+        self._say(0.5, "tokenising")
+        sources, reasons = {}, [device.reason, *filter(None, [template])]
         for file in sorted((data / "sources").glob("*.jsonl")):
             whole = tokens.tokenised(file, tokenizer, lambda line: self._say(0.5, line))
             kept = sources[file.stem] = whole.up_to(max_length)
@@ -229,10 +230,12 @@ class Process:
 
     def op_export(self, trial: str, folder: str) -> None:
         """Write a trial's adapter and the rows it was trained on, in order."""
-        from objectives.rows import iterate_jsonl, write_jsonl  # noqa: PLC0415  # light
+        from objectives.rows import TEMPLATE, iterate_jsonl, write_jsonl  # noqa: PLC0415  # light
 
         target = Path(folder)
         self.trainer.export(trial, target / "adapter")
+        if (template := self.run_dir / "data" / TEMPLATE).is_file():
+            shutil.copyfile(template, target / "adapter" / TEMPLATE)
         trained = [(sample.source, sample.row) for sample in self.trainer.history(trial)]
         wanted = set(trained)
         rows = {

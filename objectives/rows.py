@@ -15,6 +15,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+TEMPLATE = "chat_template.jinja"
+"""File of a chat template of the study's own, within a job's data and beside an adapter."""
+
 Row = dict[str, Any]
 
 

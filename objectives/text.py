@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
 
 from objectives.mixture import Sample
-from objectives.rows import Row
+from objectives.rows import TEMPLATE, Row
 from search.errors import BadInput
 
 TOGETHER = 512
 """Rows that are tokenised together."""
 
 
-def check_template(tokenizer: Any, model: str) -> None:
-    """Raise BadInput if the tokenizer has no chat template."""
-    if not tokenizer.chat_template:
+def check_template(tokenizer: Any, model: str, file: Path) -> str | None:
+    """Make sure that the tokenizer has a chat template: its own, or else the job's.
+
+    Args:
+        tokenizer: of transformers; it is given the job's template if it has none.
+        model: its name.
+        file: the job's template, which need not exist.
+
+    Returns:
+        What was decided, if anything was.
+
+    Raises:
+        BadInput: neither has one.
+    """
+    if tokenizer.chat_template:
+        return None
+    if not file.is_file():
         raise BadInput(
             f"--model {model}: its tokenizer has no chat template; choose an instruction-tuned "
-            "model, or add a chat_template.jinja file to its folder"
+            f"model, set the study's chat_template, or add a {TEMPLATE} file to its folder"
         )
+    tokenizer.chat_template = file.read_text(encoding="utf-8")
+    return "conversations are written in the study's chat template: the tokenizer has none"
 
 
 def tokenise(rows: Iterable[Row], tokenizer: Any, source: str, first: int = 0) -> Iterator[Sample]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import search
 from objectives.data import hash_file
-from objectives.rows import write_jsonl
+from objectives.rows import TEMPLATE, write_jsonl
 from search.final import FINAL
 from search.folder import RunFolder
 from search.report.facts import EXACT
@@ -30,7 +30,7 @@ def export_recipe(job: Job) -> None:
     job.objective.export(FINAL, target)
     for items in ("final", "heldout"):
         write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
-    copy_tasks(job.folder.path / "data", target / "data")
+    copy_sides(job.folder.path / "data", target / "data")
     files = sorted(file for file in (target / "data").rglob("*") if file.is_file())
     hashes = {str(file.relative_to(target / "data")): hash_file(file) for file in files}
     (target / "data" / "sha256").write_text(
@@ -41,8 +41,10 @@ def export_recipe(job: Job) -> None:
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
 
 
-def copy_tasks(source: Path, target: Path) -> None:
-    """Copy what says how lm-eval's items are scored, if there are any."""
+def copy_sides(source: Path, target: Path) -> None:
+    """Copy what says how conversations are written and lm-eval's items scored, if anything does."""
+    if (source / TEMPLATE).is_file():
+        shutil.copyfile(source / TEMPLATE, target / TEMPLATE)
     if (source / "tasks.json").is_file():
         shutil.copyfile(source / "tasks.json", target / "tasks.json")
     if (source / "tasks").is_dir():

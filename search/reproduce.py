@@ -88,7 +88,7 @@ def reproduce(
     """
     from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
     from objectives.objective import Progress, Schedule  # noqa: PLC0415  # likewise
-    from search.recipe import copy_tasks  # noqa: PLC0415  # likewise
+    from search.recipe import copy_sides  # noqa: PLC0415  # likewise
     from search.store import macro  # noqa: PLC0415  # likewise
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
     from spaces import Recipe  # noqa: PLC0415  # likewise
@@ -120,7 +120,7 @@ def reproduce(
             shutil.copyfile(
                 folder / "data" / f"{items}.jsonl", work / "data" / "items" / f"{items}.jsonl"
             )
-        copy_tasks(folder / "data", work / "data")
+        copy_sides(folder / "data", work / "data")
         objective = ProcessObjective(
             model=model or facts["base"]["id"],
             run_dir=work,

@@ -54,6 +54,15 @@ SOURCES = (
 """People's work only. Half of it are many tasks in many forms, as in Upaya's mixture (arXiv
 2403.02247); FLAN, OASST1 and Dolly are among the organisers' own examples."""
 
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message.role == 'system' %}{{ message.content }}\n\n"
+    "{% elif message.role == 'user' %}### Question:\n{{ message.content }}\n\n### Answer:\n"
+    "{% else %}{{ message.content }}{{ eos_token }}\n\n{% endif %}"
+    "{% endfor %}"
+)
+"""The base models that are allowed have none."""
+
 SEARCHED = (
     "mmlu",
     "truthfulqa_mc1",
@@ -100,5 +109,6 @@ def track(name: str, experts: tuple[Expert, ...]) -> Study:
         final_items=200,
         heldout_items=100,
         first_rung_tokens=131_072,
+        chat_template=CHAT_TEMPLATE,
         rules=check,
     )

@@ -134,6 +134,8 @@ class Study:
     """Trials that start together at the first rung."""
     final_share: float = 0.45
     """Share of the time left after fixed costs that is reserved for the final run."""
+    chat_template: str | None = None
+    """Jinja template of a conversation, for a base model whose tokenizer has none."""
     rules: Callable[[Study], None] | None = None
     """Raises BadInput if a job, as the command line changed it, breaks the rules it is held to."""
 

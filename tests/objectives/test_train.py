@@ -28,6 +28,7 @@ from objectives.tokens import Tokens
 from objectives.train import Ready, Trainer, fit_schedule
 from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
 from spaces import Quantization, Recipe, Targets
+from studies.challenge import CHAT_TEMPLATE
 from tests.tiny import make_tiny_model, rows
 
 CONSTANT = Schedule(warmup_steps=2)
@@ -390,8 +391,17 @@ def test_attention_targets_are_found_in_the_model(base: Base) -> None:
         attention_modules(torch.nn.Sequential(torch.nn.Linear(2, 2)))
 
 
-def test_a_tokenizer_without_chat_template_is_bad_input(tmp_path: Path) -> None:
-    """The remedy is named."""
+def test_a_tokenizer_without_chat_template_takes_the_jobs(tmp_path: Path) -> None:
+    """Its own comes first; if there is none at all, the remedy is named."""
     make_tiny_model(tmp_path / "m", chat_template=False)
+    bare = AutoTokenizer.from_pretrained(tmp_path / "m")
     with pytest.raises(BadInput, match="no chat template"):
-        check_template(AutoTokenizer.from_pretrained(tmp_path / "m"), "m")
+        check_template(bare, "m", tmp_path / "chat_template.jinja")
+    (tmp_path / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    assert "study's chat template" in str(
+        check_template(bare, "m", tmp_path / "chat_template.jinja")
+    )
+    (sample,) = tokenise(rows(1), bare, "x")
+    assert sample.ids[-1] == bare.eos_token_id
+    assert 0 < sample.start < len(sample.ids) - 1
+    assert check_template(bare, "m", tmp_path / "other") is None
