@@ -50,6 +50,8 @@ class Loaded:
     base: dict[str, str]
     """Identity of the base: id, revision or hash, where it came from."""
     versions: dict[str, str]
+    over_long: dict[str, int] = field(default_factory=dict)
+    """Rows by source that are over the space's longest row in tokens, and left out whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

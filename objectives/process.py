@@ -121,12 +121,14 @@ class Process:
         data = self.run_dir / "data"
         template = text.check_template(tokenizer, model, data / TEMPLATE)
         self._say(0.5, "tokenising")
+        over_long: dict[str, int] = {}
         sources, reasons = {}, [device.reason, *filter(None, [template])]
         for file in sorted((data / "sources").glob("*.jsonl")):
             whole = tokens.tokenised(file, tokenizer, lambda line: self._say(0.5, line))
             kept = sources[file.stem] = whole.up_to(max_length)
             if dropped := len(whole) - len(kept):
-                reasons.append(f"{file.stem}: {dropped} rows over {max_length} tokens dropped")
+                over_long[file.stem] = dropped
+                reasons.append(f"{file.stem}: {dropped:,} rows over {max_length} tokens dropped")
             if not kept:
                 from search.errors import BadInput  # noqa: PLC0415
 
@@ -175,6 +177,7 @@ class Process:
             base={"id": found.id, "revision": found.revision, "origin": found.origin},
             versions={"python": sys.version.split()[0]}
             | {name: _version(name) for name in REPORTED},
+            over_long=over_long,
         )
         return plain(loaded)
 

@@ -29,6 +29,7 @@ def load(job: Job) -> None:
         job.study = without_packing(job.study)
     job.store.note("device", job.loaded.device)
     job.store.note("base", job.loaded.base)
+    job.store.note("over_long", job.loaded.over_long)
     job.store.note("versions", job.loaded.versions)
     job.store.note("parameters", job.loaded.parameters)
     if not job.study.heldout:

@@ -36,7 +36,10 @@ def sources(facts: Facts) -> Html:
     mixture: Mapping[str, Mapping[str, float]] = final.get("mixture", {})
     rows = []
     for name, source in facts.sources.items():
-        reasons = ", ".join(f"{count:,} {why}" for why, count in source["dropped"].items())
+        counts = dict(source["dropped"])
+        if long := facts.over_long.get(name):
+            counts["over the longest row"] = long
+        reasons = ", ".join(f"{count:,} {why}" for why, count in counts.items())
         own = mixture.get(name)
         told = ("–", "–", "–")
         if own:
@@ -46,7 +49,7 @@ def sources(facts: Facts) -> Html:
                 name,
                 f"{source['rows']:,}",
                 reasons or "none",
-                f"{source['kept']:,}",
+                f"{source['kept'] - (long or 0):,}",
                 *told,
                 source["licence"] or "not known",
                 source["made_by"] or "not known",
@@ -57,8 +60,8 @@ def sources(facts: Facts) -> Html:
     head = ("source", "rows", "dropped", "kept", "asked", "trained", "passes", "licence", "made by")
     made = table("Sources", head, rows, words=(2, 7, 8))
     note = paragraph(
-        "Dropped: broken rows and rows that came before; kept: what is left after rows that "
-        "overlap with items are gone too. Asked and trained: shares of the final run's trained "
+        "Dropped: broken rows, rows that came before, rows longer than any recipe takes; kept: "
+        "what is left after rows that overlap with items are gone too. Asked and trained: shares of the final run's trained "
         f"tokens. A source is read at most {MAX_PASSES} times; after that the others share its "
         "weight."
     )

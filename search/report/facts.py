@@ -41,6 +41,8 @@ class Facts:
     """One line per source and per decision about the data."""
     sources: Mapping[str, Any]
     """What became of each source's rows, by source; empty if it was not kept."""
+    over_long: Mapping[str, int]
+    """Rows over the longest row that any recipe takes, by source."""
     dropped: tuple[Mapping[str, Any], ...]
     """Examples of rows that were dropped because they are broken or came before."""
     contamination: Mapping[str, Any] | None
@@ -102,6 +104,7 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
         spans=joined(read_ledger(folder.ledger)),
         data_lines=tuple(without_paths(data.get("lines", []), hidden)),
         sources=without_paths(data.get("sources", {}), hidden),
+        over_long=store.noted("over_long") or {},
         dropped=tuple(without_paths(data.get("dropped", []), hidden)),
         contamination=without_paths(data.get("contamination"), hidden),
         metrics=without_paths(data.get("metrics", {}), hidden),

@@ -605,7 +605,7 @@ def test_overlaps_with_evaluation_items_are_listed_up_to_fifty(finished: Path) -
 
 def test_what_became_of_each_source_is_shown(finished: Path) -> None:
     """Rows read, dropped and kept, licence, shares asked and trained; examples folded away."""
-    folder, _ = opened(finished)
+    folder, store = opened(finished)
     data = json.loads((finished / "data.json").read_text())
     source = {
         "rows": 1200,
@@ -622,9 +622,11 @@ def test_what_became_of_each_source_is_shown(finished: Path) -> None:
     folder.write(
         "data.json", data | {"sources": {names[0]: source, "unused": source}, "dropped": examples}
     )
+    store.note("over_long", {names[0]: 57})
     text = built(finished)
     assert f'<th scope="row">{names[0]}</th><td class="number">1,200</td>' in text
-    assert "3 empty, 40 near" in text
+    assert "3 empty, 40 near, 57 over the longest row" in text
+    assert '<td class="number">1,100</td>' in text
     assert "not known" in text
     assert "<td>other 3</td>" in text
     assert "5 &lt; 6" in text
