@@ -61,9 +61,9 @@ def sources(facts: Facts) -> Html:
     made = table("Sources", head, rows, words=(2, 7, 8))
     note = paragraph(
         "Dropped: broken rows, rows that came before, rows longer than any recipe takes; kept: "
-        "what is left after rows that overlap with items are gone too. Asked and trained: shares of the final run's trained "
-        f"tokens. A source is read at most {MAX_PASSES} times; after that the others share its "
-        "weight."
+        "what is left after rows that overlap with items are gone too. Asked and trained: shares "
+        f"of the final run's trained tokens. A source is read at most {MAX_PASSES} times; "
+        "after that the others share its weight."
     )
     return join(made, note)
 
