@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from objectives.rows import Row, write_jsonl
+from search.cli import guarded
 from search.errors import BadInput
 from studies import demo
 from studies.study import HeldBack, LocalFile, Source, Task
@@ -184,11 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trl", help="Python of an environment that has TRL")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     options = parser.parse_args(arguments)
-    try:
-        return _run(options)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(lambda: _run(options), "stopped")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.rows import Row, write_jsonl
-from search.errors import BadInput
+from search.cli import guarded
 from spaces import Quantization
 from studies.study import LmEval
 
@@ -294,11 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        return _run(options)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return guarded(lambda: _run(options), "stopped")
 
 
 def _run(options: argparse.Namespace) -> int:

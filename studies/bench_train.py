@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from search.errors import BadInput
+from search.cli import guarded
 from spaces import Quantization, Recipe, Targets
 
 PEAKS = {"H100 80GB HBM3": 989.4e12, "H200": 989.4e12, "A100": 312e12, "4090": 165.2e12}
@@ -105,7 +105,7 @@ options = SFTConfig(output_dir=asked["out"], packing=True, max_length=asked["len
     max_steps=asked["steps"], bf16=True, report_to="none",
     gradient_checkpointing=False, use_liger_kernel=asked["liger"], learning_rate=2e-4,
     logging_steps=1000, save_strategy="no", completion_only_loss=True, disable_tqdm=True,
-    optim="adamw_torch_fused", torch_compile=asked["compile"], dataset_num_proc=1)
+    optim="adamw_torch_fused", dataset_num_proc=1)
 class Tokens:
     pad_token = eos_token = "</s>"; pad_token_id = eos_token_id = 0; chat_template = None
 data = Dataset.from_dict({"input_ids": [r[0] for r in rows],
@@ -307,14 +307,13 @@ class Bench:
         """TRL's trainer, in each way that may be its best."""
         file = self.scratch / "rows.json"
         file.write_text(json.dumps(self.rows), encoding="utf-8")
-        for attention, liger, compiled in self.options.trl_ways:
+        for attention, liger in self.options.trl_ways:
             asked = {
                 "rows": str(file),
                 "shape": self.shape,
                 "quantization": self.options.quantization,
                 "attention": attention,
                 "liger": liger,
-                "compile": compiled,
                 "tokens": self.options.tokens,
                 "length": self.options.length,
                 "batch": self.options.trl_batch,
@@ -322,7 +321,7 @@ class Bench:
                 "out": str(self.scratch / "trl"),
                 "root": str(Path(__file__).parents[1]),
             }
-            name = f"TRL {attention}{' Liger' if liger else ''}{' compiled' if compiled else ''}"
+            name = f"TRL {attention}{' Liger' if liger else ''}"
             command = [self.options.trl, "-c", PEER, json.dumps(asked)]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
             if done.returncode:
@@ -367,12 +366,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=["ours", "plain", "trl"])
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     options = parser.parse_args(arguments)
-    options.trl_ways = [(a, liger, False) for a in options.attention for liger in (True, False)]
-    try:
-        return _run(options)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    options.trl_ways = [(a, liger) for a in options.attention for liger in (True, False)]
+    return guarded(lambda: _run(options), "stopped")
 
 
 def _run(options: argparse.Namespace) -> int:
