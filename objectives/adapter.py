@@ -130,6 +130,11 @@ class Resident:
         self._model.set_adapter(slot.name)
         return slot
 
+    def beside(self, targets: Targets) -> int:
+        """Bytes of the slots for other targets: weights and gradients."""
+        slots = [slot for kind, slot in self._slots.items() if kind is not targets]
+        return sum(8 * slot.weights.numel() for slot in slots)
+
     def _make(self, targets: Targets, width: int) -> Slot:
         name = "slot_" + targets.name.lower()
         config = self._config(targets, width, width)

@@ -105,6 +105,10 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
         """Go on with another model of the same architecture and tokenizer."""
         self._model, self.exact, self.tell = model, exact, tell
 
+    def release(self) -> None:
+        """Let go of the model: `use` must give another before anything is asked."""
+        self._model = None
+
     # ------------------------------------------------------------------ tokens
 
     def encode_all(self, texts: Iterable[str]) -> None:

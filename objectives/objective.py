@@ -50,6 +50,8 @@ class Loaded:
     base: dict[str, str]
     """Identity of the base: id, revision or hash, where it came from."""
     versions: dict[str, str]
+    padding_free: bool = False
+    """Whether unpacked recipes train as packed ones do, as fast: nothing is ever padded."""
     over_long: dict[str, int] = field(default_factory=dict)
     """Rows by source that are over the space's longest row in tokens, and left out whole."""
 

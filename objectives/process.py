@@ -5,6 +5,7 @@ It keeps the base model resident and swaps adapters. It never writes outside the
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import queue
@@ -148,6 +149,7 @@ class Process:
             shuffle=shuffle,
             trust_remote_code=trust_remote_code,
             tell=lambda line: self.listen(Progress(phase="train", done=0.0, note=line)),
+            memory_gib=memory_gib,
         )
         resident = self.trainer.base_model(Quantization.BF16)
         probe = [rows[0] for rows in sources.values()][:3]
@@ -157,15 +159,17 @@ class Process:
             resident, probe, device, self.trainer.packed_logits()
         )
         reasons.append(why)
+        self.trainer.isolates = packing
         self._say(0.9, "tokenising evaluation items")
         self.evaluator = evaluate.Evaluator(
             resident,
             tokenizer,
             data,
-            device,
+            dataclasses.replace(device, eval_tokens=self.trainer.eval_tokens()),
             whole_head=self.trainer.whole_head,
             share=packing,
         )
+        self.trainer.released = self.evaluator.lm.release
         if self.trainer.whole_head:
             reasons.append("the head runs over whole rows: this model scales its logits")
         loaded = Loaded(
@@ -173,6 +177,7 @@ class Process:
             reasons=reasons,
             removed=device.removed,
             packing=packing,
+            padding_free=self.trainer.padding_free(),
             parameters=sum(p.numel() for p in resident.parameters()),
             base={"id": found.id, "revision": found.revision, "origin": found.origin},
             versions={"python": sys.version.split()[0]}
@@ -190,6 +195,8 @@ class Process:
         deadline_s: float | None,
     ) -> dict[str, Any]:
         """Train a segment."""
+        import torch  # noqa: PLC0415  # loaded long ago
+
         try:
             done = self.trainer.train(
                 trial,
@@ -200,6 +207,10 @@ class Process:
                 self.listen,
                 self._stop.is_set,
             )
+        except torch.cuda.OutOfMemoryError:
+            self.trainer.out_of_memory(Recipe.from_dict(recipe))
+            self.trainer.forget()
+            raise
         except BaseException:
             self.trainer.forget()  # what is in memory is no longer what is on disk
             raise

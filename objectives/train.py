@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import itertools
 import math
 import resource
@@ -21,14 +23,15 @@ from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
 from objectives.flat import Flat, passes
+from objectives.memory import Anatomy, Memory, Settings, capacity_of
 from objectives.mixture import Cursor, Sample, Stream
 from objectives.model import answer_logits
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
-from objectives.passes import Passes, why_not
+from objectives.passes import Passes, launch_bound, why_not
 from objectives.quantize import Device, load_base
 from objectives.tokens import Tokens
-from search.errors import Diverged, Interrupted, WorkerFailed
+from search.errors import Diverged, Interrupted, OutOfMemory, WorkerFailed
 from spaces import Quantization, Recipe
 
 CHECKPOINT_EVERY_S = 60.0
@@ -80,6 +83,7 @@ class Trainer:
         trust_remote_code: bool = False,
         clock: Callable[[], float] = time.monotonic,
         tell: Callable[[str], None] = lambda _: None,
+        memory_gib: float | None = None,
         load: Callable[[Quantization], Any] | None = None,
     ) -> None:
         """Nothing is loaded yet.
@@ -100,22 +104,61 @@ class Trainer:
             lambda kind: load_base(base, kind, device, trust_remote_code=trust_remote_code)
         )
         self._tell = tell
-        self._runners: dict[Quantization, Passes | None] = {}
+        self._runners: dict[tuple[Quantization, bool], Passes] = {}
+        self._told: set[str] = set()
+        self._memory_gib = memory_gib
+        self._memory: Memory | None = None
+        self._peak = 0.0
         self._clock = clock
         self._shuffle = shuffle
         self.base = base
         self.device = device
         self.whole_head = False
+        self.isolates = True
+        """Whether samples of one row do not see each other: only then are rows flat."""
         self._sources = sources
         self._folder = folder
         self._seed = seed
         self._bases: dict[Quantization, Resident] = {}
+        self.released: Callable[[], None] = lambda: None
+        """Called when a base is dropped: whoever else holds it must let go."""
         self._trial: Trial | None = None
 
     def _resident(self, kind: Quantization) -> Resident:
-        if kind not in self._bases:
-            self._bases[kind] = Resident(self._load(kind))
+        """The base of one kind; the kinds used longest ago make room where it needs it."""
+        if kind in self._bases:
+            self._bases[kind] = self._bases.pop(kind)  # the latest used comes last
+            return self._bases[kind]
+        if self._memory:
+            self._make_room(kind, self._memory.anatomy.weights(kind))
+        loaded = self._load(kind)
+        if self._memory is None and self.device.torch_device.type == "cuda":
+            self._memory = Memory(
+                Anatomy.of(loaded),
+                capacity_of(self.device.torch_device, self._memory_gib)
+                + (0 if self._memory_gib else torch.cuda.memory_reserved()),
+                self.device.micro_tokens,
+            )
+        self._bases[kind] = Resident(loaded)
         return self._bases[kind]
+
+    def _make_room(self, kind: Quantization, needed: float) -> None:
+        """Drop other kinds' bases until `needed` bytes, for all of this kind, are there."""
+        memory = self._memory
+        assert memory is not None  # noqa: S101  # the caller looked
+        for other in [held for held in self._bases if held is not kind]:
+            held = sum(memory.anatomy.weights(k) for k in self._bases if k is not kind)
+            if needed + held <= memory.capacity:
+                return
+            if self._trial is not None and self._trial.recipe.quantization is other:
+                self.forget()
+            for key in [key for key in self._runners if key[0] is other]:
+                del self._runners[key]
+            del self._bases[other]
+            self.released()
+            gc.collect()
+            torch.cuda.empty_cache()
+            self._tell(f"the base in {other} made room for {kind}")
 
     def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
         """The bare base model, any adapter switched off."""
@@ -145,15 +188,18 @@ class Trainer:
         """See `Objective.train`; `stop` turning true ends the segment with Interrupted."""
         began = self._clock()
         deadline = None if deadline_s is None else began + deadline_s
+        settings = self._settle(recipe)
         if self._trial is None or self._trial.name != name:
             self._trial = self._pick_up(name, recipe)
         trial = self._trial
         state = trial.state
         asked = schedule = state.decaying or schedule
         stream = self._stream(recipe, state.cursor.copy())
-        runner = self._runner(recipe)
-        ahead = self._prepare(stream, recipe, state.step, state.tokens, runner)
+        runner = self._runner(recipe, settings)
+        most = settings.positions
+        ahead = self._prepare(stream, recipe, state.step, state.tokens, runner, most)
         first_step, first_tokens = state.step, state.tokens
+        self._reset_peak()
         saved = mark = self._clock()
         durations: list[float] = []
         losses: list[float] = []
@@ -170,7 +216,9 @@ class Trainer:
             ready, tokens = ahead, ahead.tokens
             found = self._step(trial, schedule, ready, runner)
             # while a GPU works on this step, the next one is made ready
-            ahead = self._prepare(stream, recipe, state.step + 1, state.tokens + tokens, runner)
+            ahead = self._prepare(
+                stream, recipe, state.step + 1, state.tokens + tokens, runner, most
+            )
             loss, norm = found.tolist()
             _check(loss, norm, state.step)
             losses.append(loss)
@@ -198,6 +246,8 @@ class Trainer:
             state.seconds += now - mark
             mark = now
         self._save(trial)
+        if losses:
+            self._measure(recipe, settings, runner)
         tail = losses[-max(1, len(losses) // 4) :] or [state.curve[-1][1] if state.curve else 0.0]
         return Trained(
             step=state.step,
@@ -256,12 +306,49 @@ class Trainer:
     def peak_memory_gib(self) -> float:
         """Most memory used so far: of the GPU, or of this process on a CPU."""
         if self.device.torch_device.type == "cuda":
-            return float(torch.cuda.max_memory_allocated()) / 2**30
+            self._peak = max(self._peak, float(torch.cuda.max_memory_allocated()) / 2**30)
+            return self._peak
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
+    def _reset_peak(self) -> None:
+        if self.device.torch_device.type == "cuda":
+            self.peak_memory_gib()
+            torch.cuda.reset_peak_memory_stats()
+
+    def _measure(self, recipe: Recipe, settings: Settings, runner: Passes | None) -> None:
+        """Let the memory model learn from a segment, unless graphs hold what nobody counts."""
+        memory = self._memory
+        if memory is None or (runner and runner.graphs):
+            return
+        others = sum(
+            memory.anatomy.weights(kind) for kind in self._bases if kind is not recipe.quantization
+        )
+        peak = torch.cuda.max_memory_allocated() - others - self._beside(recipe)
+        memory.learn(recipe, self._width(recipe), settings, peak, compiled=runner is not None)
+
+    def _beside(self, recipe: Recipe) -> float:
+        """Bytes of adapters that other targets left on the recipe's base."""
+        resident = self._bases.get(recipe.quantization)
+        return resident.beside(recipe.targets) if resident else 0.0
+
+    def out_of_memory(self, recipe: Recipe) -> None:
+        """Take in that training a recipe ran out of memory."""
+        memory = self._memory
+        if memory is not None:
+            width, flat = self._width(recipe), self._flat()
+            with contextlib.suppress(OutOfMemory):  # by forecast: known already
+                settings = memory.settle(recipe, width, compiled=flat, beside=self._beside(recipe))
+                memory.failed(recipe, width, settings, compiled=flat)
+
     def _prepare(
-        self, stream: Stream, recipe: Recipe, step: int, tokens: int, runner: Passes | None
+        self,
+        stream: Stream,
+        recipe: Recipe,
+        step: int,
+        tokens: int,
+        runner: Passes | None,
+        most: int,
     ) -> Ready:
         """The rows of a step, before which `tokens` tokens were trained on, on the device."""
         goal = (step + 1) * recipe.tokens_per_step - tokens
@@ -272,13 +359,13 @@ class Trainer:
             count += len(samples[-1].ids)
         made: Sequence[Batch | Flat]
         if runner:
-            made = passes(samples, self.device.micro_tokens)
+            made = passes(samples, most)
         else:
             made = batches(
                 samples,
                 packing=recipe.packing,
                 max_length=recipe.max_length,
-                micro_tokens=self.device.micro_tokens,
+                micro_tokens=most,
             )
         return Ready(
             rows=[rows.to(self.device.torch_device) for rows in made],
@@ -321,29 +408,74 @@ class Trainer:
     def _longest(self) -> int:
         return max(int(rows.lengths.max()) for rows in self._sources.values())
 
-    def _runner(self, recipe: Recipe) -> Passes | None:
-        """What trains packed rows on a GPU, unless this model must be trained in the plain way."""
-        if not recipe.packing or self.device.torch_device.type != "cuda" or self.whole_head:
-            return None
+    def _settle(self, recipe: Recipe) -> Settings:
+        """How a recipe is trained on this device.
+
+        Raises:
+            OutOfMemory: it does not fit, by forecast; nothing was touched.
+        """
+        if not self._bases:
+            self._resident(recipe.quantization)
+        memory = self._memory
+        if memory is None:
+            return Settings(self.device.micro_tokens, checkpointing=False)
+        width, flat, beside = self._width(recipe), self._flat(), self._beside(recipe)
+        settings = memory.settle(recipe, width, compiled=flat, beside=beside)
+        needed = memory.needed(recipe, width, settings, compiled=flat)
+        self._make_room(recipe.quantization, needed + beside)
+        return settings
+
+    def _width(self, recipe: Recipe) -> int:
+        """Width of a recipe's slot: few occur, so that few graphs are made."""
+        width = self.device.rank_width
+        if width == 1:
+            return recipe.rank
+        while width < recipe.rank:
+            width *= 4
+        return width
+
+    def padding_free(self) -> bool:
+        """Whether rows are flat, packed or not: samples behind each other, nothing padded."""
+        self.base_model()
+        return self._flat()
+
+    def eval_tokens(self) -> int:
+        """Most tokens of a forward pass in evaluation that fit beside the base."""
+        if self._memory is None:
+            return self.device.eval_tokens
+        anatomy = self._memory.anatomy
+        room = (self._memory.capacity - anatomy.weights(Quantization.BF16)) / 2
+        return max(1024, min(self.device.eval_tokens, int(room / anatomy.passing())))
+
+    def _flat(self) -> bool:
+        """Whether rows are flat here, and layers compiled, or why not is told."""
+        if self.device.torch_device.type != "cuda" or self.whole_head or not self.isolates:
+            return False
+        reason = why_not(next(iter(self._bases.values())).base)
+        if reason and reason not in self._told:
+            self._told.add(reason)
+            self._tell(f"trained without compiled layers: {reason}")
+        return not reason
+
+    def _runner(self, recipe: Recipe, settings: Settings) -> Passes | None:
+        """What trains flat rows on a GPU, unless this model must be trained in the plain way."""
         kind = recipe.quantization
-        if kind not in self._runners:
-            base = self._resident(kind).base
-            reason = why_not(base)
-            if reason:
-                self._tell(f"trained without compiled layers: {reason}")
-            self._runners[kind] = (
-                None
-                if reason
-                else Passes(
-                    base,
-                    self.device,
-                    self._longest(),
-                    self._tell,
-                    graphs=kind
-                    is not Quantization.INT8,  # it looks for outliers, and waits for them
-                )
+        base = self._resident(kind).base
+        if not self._flat():
+            return None
+        key = (kind, settings.checkpointing)
+        if key not in self._runners:
+            # bitsandbytes' int8 looks for outliers, and waits for them
+            graphs = kind is not Quantization.INT8 and not settings.checkpointing
+            self._runners[key] = Passes(
+                base,
+                self.device,
+                self._longest(),
+                self._tell,
+                graphs=graphs and launch_bound(base, settings.positions),
+                checkpointing=settings.checkpointing,
             )
-        return self._runners[kind]
+        return self._runners[key]
 
     def _loss(self, trial: Trial, batch: Batch) -> torch.Tensor:
         """Summed negative log-likelihood of a batch's labels."""
@@ -355,9 +487,7 @@ class Trainer:
 
     def _pick_up(self, name: str, recipe: Recipe) -> Trial:
         self.forget()
-        slot = self._resident(recipe.quantization).slot(
-            recipe.targets, max(recipe.rank, self.device.rank_width)
-        )
+        slot = self._resident(recipe.quantization).slot(recipe.targets, self._width(recipe))
         slot.start(recipe, self._seed)
         fused = self.device.torch_device.type == "cuda"
         optimizer = torch.optim.AdamW(

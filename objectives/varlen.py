@@ -18,8 +18,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
 NAME = "varlen"
-GROUPED = "enable_gqa" in inspect.signature(varlen_attn).parameters
-"""Whether keys and values may have fewer heads (torch 2.12)."""
+GROUPED: dict[str, Any] = (
+    {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
+)
+"""How one says that keys and values have fewer heads; before torch 2.12 one need not."""
 UNKNOWN = {"softcap", "position_bias", "s_aux"}
 """Options of a model's attention that it does not have."""
 
@@ -64,11 +66,8 @@ def varlen_attention(
     q, k, v = (t[0].transpose(0, 1).to(value.dtype) for t in (query, key, value))
     if q.device.type == "cpu":
         return _one_by_one(q, k, v, bounds, scaling, window)[None], None
-    more: dict[str, Any] = {"enable_gqa": True} if GROUPED else {}
-    if not GROUPED and (groups := q.shape[1] // k.shape[1]) > 1:
-        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
     out: Any = varlen_attn(
-        q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(window, 0), **more
+        q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(window, 0), **GROUPED
     )
     return out[None], None
 

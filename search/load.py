@@ -26,7 +26,10 @@ def load(job: Job) -> None:
             job.say(f"{kind} is left out of the space: {reason}")
     job.study = job.study.on_device(removed)
     if not job.loaded.packing and True in job.study.space.packing:
-        job.study = without_packing(job.study)
+        job.study = with_packing(job.study, packing=False)
+    if job.loaded.padding_free and len(job.study.space.packing) > 1:
+        job.study = with_packing(job.study, packing=True)
+        job.say("packing is no axis here: this device pads nothing, and both choices train alike")
     job.store.note("device", job.loaded.device)
     job.store.note("base", job.loaded.base)
     job.store.note("over_long", job.loaded.over_long)
@@ -39,13 +42,10 @@ def load(job: Job) -> None:
         relearn(job, record)
 
 
-def without_packing(study: Study) -> Study:
-    """The study on a device or model that cannot isolate packed samples."""
-    return replace(
-        study,
-        space=replace(study.space, packing=(False,)),
-        experts=tuple(replace(e, recipe=replace(e.recipe, packing=False)) for e in study.experts),
-    )
+def with_packing(study: Study, *, packing: bool) -> Study:
+    """The study on a device or model that has but one of the two."""
+    experts = [replace(e, recipe=replace(e.recipe, packing=packing)) for e in study.experts]
+    return replace(study, space=replace(study.space, packing=(packing,)), experts=tuple(experts))
 
 
 def tidy(job: Job) -> None:
@@ -58,7 +58,7 @@ def tidy(job: Job) -> None:
         elif record.recipe.quantization not in space.quantization:
             tell_pruned(job, record.number, "pruned: this device cannot do its quantization")
         elif record.recipe.packing not in space.packing:
-            tell_pruned(job, record.number, "pruned: this device cannot isolate packed samples")
+            tell_pruned(job, record.number, "pruned: this device has but one kind of rows")
 
 
 def relearn(job: Job, record: Record) -> None:
