@@ -107,8 +107,11 @@ class Trainer:
         self._runners: dict[tuple[Quantization, bool], Passes] = {}
         self._told: set[str] = set()
         self._memory_gib = memory_gib
-        self._memory: Memory | None = None
+        self.memory: Memory | None = None
+        """Forecasts of a GPU's memory, once a base is loaded; None on a CPU."""
         self._peak = 0.0
+        self.segment_gib: float | None = None
+        """Most GiB of the GPU that the latest segment took, other recipes' bases aside."""
         self._clock = clock
         self._shuffle = shuffle
         self.base = base
@@ -129,11 +132,11 @@ class Trainer:
         if kind in self._bases:
             self._bases[kind] = self._bases.pop(kind)  # the latest used comes last
             return self._bases[kind]
-        if self._memory:
-            self._make_room(kind, self._memory.anatomy.weights(kind))
+        if self.memory:
+            self._make_room(kind, self.memory.anatomy.weights(kind))
         loaded = self._load(kind)
-        if self._memory is None and self.device.torch_device.type == "cuda":
-            self._memory = Memory(
+        if self.memory is None and self.device.torch_device.type == "cuda":
+            self.memory = Memory(
                 Anatomy.of(loaded),
                 capacity_of(self.device.torch_device, self._memory_gib)
                 + (0 if self._memory_gib else torch.cuda.memory_reserved()),
@@ -144,7 +147,7 @@ class Trainer:
 
     def _make_room(self, kind: Quantization, needed: float) -> None:
         """Drop other kinds' bases until `needed` bytes, for all of this kind, are there."""
-        memory = self._memory
+        memory = self.memory
         assert memory is not None  # noqa: S101  # the caller looked
         for other in [held for held in self._bases if held is not kind]:
             held = sum(memory.anatomy.weights(k) for k in self._bases if k is not kind)
@@ -199,7 +202,7 @@ class Trainer:
         most = settings.positions
         ahead = self._prepare(stream, recipe, state.step, state.tokens, runner, most)
         first_step, first_tokens = state.step, state.tokens
-        self._reset_peak()
+        self._begin_measuring()
         saved = mark = self._clock()
         durations: list[float] = []
         losses: list[float] = []
@@ -311,21 +314,23 @@ class Trainer:
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
-    def _reset_peak(self) -> None:
+    def _begin_measuring(self) -> None:
         if self.device.torch_device.type == "cuda":
             self.peak_memory_gib()
             torch.cuda.reset_peak_memory_stats()
 
     def _measure(self, recipe: Recipe, settings: Settings, runner: Passes | None) -> None:
         """Let the memory model learn from a segment, unless graphs hold what nobody counts."""
-        memory = self._memory
-        if memory is None or (runner and runner.graphs):
+        memory = self.memory
+        if memory is None:
             return
         others = sum(
             memory.anatomy.weights(kind) for kind in self._bases if kind is not recipe.quantization
         )
         peak = torch.cuda.max_memory_allocated() - others - self._beside(recipe)
-        memory.learn(recipe, self._width(recipe), settings, peak, compiled=runner is not None)
+        self.segment_gib = peak / 2**30
+        if not (runner and runner.graphs):
+            memory.learn(recipe, self.width(recipe), settings, peak, compiled=runner is not None)
 
     def _beside(self, recipe: Recipe) -> float:
         """Bytes of adapters that other targets left on the recipe's base."""
@@ -334,9 +339,9 @@ class Trainer:
 
     def out_of_memory(self, recipe: Recipe) -> None:
         """Take in that training a recipe ran out of memory."""
-        memory = self._memory
+        memory = self.memory
         if memory is not None:
-            width, flat = self._width(recipe), self._flat()
+            width, flat = self.width(recipe), self._flat()
             with contextlib.suppress(OutOfMemory):  # by forecast: known already
                 settings = memory.settle(recipe, width, compiled=flat, beside=self._beside(recipe))
                 memory.failed(recipe, width, settings, compiled=flat)
@@ -409,23 +414,34 @@ class Trainer:
         return max(int(rows.lengths.max()) for rows in self._sources.values())
 
     def _settle(self, recipe: Recipe) -> Settings:
-        """How a recipe is trained on this device.
+        """How a recipe is trained on this device; other bases make room for it.
 
         Raises:
             OutOfMemory: it does not fit, by forecast; nothing was touched.
         """
-        if not self._bases:
-            self._resident(recipe.quantization)
-        memory = self._memory
-        if memory is None:
-            return Settings(self.device.micro_tokens, checkpointing=False)
-        width, flat, beside = self._width(recipe), self._flat(), self._beside(recipe)
-        settings = memory.settle(recipe, width, compiled=flat, beside=beside)
-        needed = memory.needed(recipe, width, settings, compiled=flat)
-        self._make_room(recipe.quantization, needed + beside)
+        settings, gib = self.plan(recipe)
+        if gib is not None:
+            self._make_room(recipe.quantization, gib * 2**30 + self._beside(recipe))
         return settings
 
-    def _width(self, recipe: Recipe) -> int:
+    def plan(self, recipe: Recipe) -> tuple[Settings, float | None]:
+        """How a recipe would be trained, and the GiB of the GPU that it would take at its peak.
+
+        None on a CPU, whose memory is not planned.
+
+        Raises:
+            OutOfMemory: it does not fit, by forecast.
+        """
+        if not self._bases:
+            self._resident(recipe.quantization)
+        memory = self.memory
+        if memory is None:
+            return Settings(self.device.micro_tokens, checkpointing=False), None
+        width, flat, beside = self.width(recipe), self._flat(), self._beside(recipe)
+        settings = memory.settle(recipe, width, compiled=flat, beside=beside)
+        return settings, memory.needed(recipe, width, settings, compiled=flat) / 2**30
+
+    def width(self, recipe: Recipe) -> int:
         """Width of a recipe's slot: few occur, so that few graphs are made."""
         width = self.device.rank_width
         if width == 1:
@@ -441,10 +457,10 @@ class Trainer:
 
     def eval_tokens(self) -> int:
         """Most tokens of a forward pass in evaluation that fit beside the base."""
-        if self._memory is None:
+        if self.memory is None:
             return self.device.eval_tokens
-        anatomy = self._memory.anatomy
-        room = (self._memory.capacity - anatomy.weights(Quantization.BF16)) / 2
+        anatomy = self.memory.anatomy
+        room = (self.memory.capacity - anatomy.weights(Quantization.BF16)) / 2
         return max(1024, min(self.device.eval_tokens, int(room / anatomy.passing())))
 
     def _flat(self) -> bool:
@@ -487,7 +503,7 @@ class Trainer:
 
     def _pick_up(self, name: str, recipe: Recipe) -> Trial:
         self.forget()
-        slot = self._resident(recipe.quantization).slot(recipe.targets, self._width(recipe))
+        slot = self._resident(recipe.quantization).slot(recipe.targets, self.width(recipe))
         slot.start(recipe, self._seed)
         fused = self.device.torch_device.type == "cuda"
         optimizer = torch.optim.AdamW(

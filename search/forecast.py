@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from objectives.cpu import cpu_has_bf16
 from spaces import Quantization, Recipe, Targets
@@ -36,21 +37,55 @@ def relative_cost(key: Shape) -> float:
     return cost * (1.0 if packing else PADDING_COST)
 
 
+Effects = tuple[tuple[float, float, float], ...]
+"""(a property, what it is assumed to do to log seconds per token, standard deviation of that)"""
+UNIT = 3.0
+"""Standard deviation of the assumed log seconds per token of the plainest recipe."""
+OWN = 0.04
+"""Standard deviation of what a shape does beyond its properties' effects."""
+TIMING = 0.03
+"""Standard deviation of a segment's measured log seconds per token."""
+RECENT = 64
+"""Segments that are remembered: a machine's speed may change."""
+
+
+def effects(recipe: Recipe) -> Effects:
+    """What decides a recipe's seconds per token, with assumptions until it is measured."""
+    kind = recipe.quantization
+    return (
+        (1.0, 0.0, UNIT),
+        (float(recipe.targets is Targets.ATTENTION), math.log(ATTENTION_COST), 0.3),
+        (float(kind is Quantization.INT8), math.log(QUANTIZATION_COST[Quantization.INT8]), 0.5),
+        (float(kind is Quantization.NF4), math.log(QUANTIZATION_COST[Quantization.NF4]), 0.3),
+        (float(not recipe.packing), math.log(PADDING_COST), 0.3),
+        (math.log2(recipe.tokens_per_step / 8192), 0.0, 0.05),  # starting and ending a step
+        (max(0.0, math.log2(recipe.rank / 64)), 0.0, 0.1),
+    )
+
+
 @dataclass(slots=True)
 class CostForecast:
-    """Seconds per token and per evaluation, learned from what was measured."""
+    """Seconds per token and per evaluation, learned from what was measured.
+
+    Seconds per token are a product of effects, each with an assumption that gives way to
+    measurements (Bayesian linear regression on logarithms), and of what is each shape's own. So
+    bf16 and 4 bits on all layers and bf16 on attention tell of 4 bits on attention.
+    """
 
     token_s: float
     """Seconds per token of a packed bf16 recipe on all layers, before anything is measured."""
     evaluation_s: dict[str, float] = field(default_factory=dict)
     """Seconds of the latest evaluations by items file."""
-    measured: dict[Shape, list[float]] = field(default_factory=dict)
-    """Seconds per token by shape."""
+    measured: list[tuple[Recipe, float]] = field(default_factory=list)
+    """(recipe, seconds per token) of the latest segments."""
+    _weights: np.ndarray | None = field(default=None, repr=False)
+    """Of the measured segments in a forecast; None when one was added."""
 
     def learn(self, recipe: Recipe, tokens: int, seconds: float) -> None:
         """Take in a segment (its first tokens include warming up)."""
         if tokens > 0 and seconds > 0:
-            self.measured.setdefault(shape(recipe), []).append(seconds / tokens)
+            self.measured = [*self.measured, (recipe, seconds / tokens)][-RECENT:]
+            self._weights = None
 
     def learn_evaluation(self, items: str, seconds: float) -> None:
         """Take in an evaluation; the slowest one counts."""
@@ -58,21 +93,37 @@ class CostForecast:
 
     def per_token(self, recipe: Recipe) -> tuple[float, float]:
         """(expected, pessimistic) training seconds per token."""
-        if own := self.measured.get(shape(recipe)):
-            expected = statistics.median(own[-5:])
-            return expected, expected * KNOWN
-        ratios = [
-            seconds / relative_cost(key)
-            for key, values in self.measured.items()
-            for seconds in values[-5:]
-        ]
-        unit = statistics.median(ratios) if ratios else self.token_s
-        expected = unit * relative_cost(shape(recipe))
-        return expected, expected * UNKNOWN
+        known = any(shape(other) == shape(recipe) for other, _ in self.measured)
+        expected = math.exp(self._assumed(recipe) + self._learned(recipe))
+        return expected, expected * (KNOWN if known else UNKNOWN)
+
+    def _assumed(self, recipe: Recipe) -> float:
+        return math.log(self.token_s) + sum(x * mean for x, mean, _ in effects(recipe))
+
+    def _learned(self, recipe: Recipe) -> float:
+        if not self.measured:
+            return 0.0
+        others = [other for other, _ in self.measured]
+        if self._weights is None:
+            off = np.array([math.log(s) - self._assumed(other) for other, s in self.measured])
+            noise = TIMING**2 * np.eye(len(others))
+            self._weights = np.linalg.solve(_alike(others, others) + noise, off)
+        return float(_alike([recipe], others)[0] @ self._weights)
 
     def segment_s(self, recipe: Recipe, tokens: int) -> float:
         """Pessimistic seconds of training `tokens` and evaluating on the search items."""
         return tokens * self.per_token(recipe)[1] + KNOWN * self.evaluation_s.get("search", 0.0)
+
+
+def _alike(some: Sequence[Recipe], others: Sequence[Recipe]) -> np.ndarray:
+    """Covariances [n, m] of what recipes' log seconds per token are beside the assumptions."""
+    left, right = (
+        np.array([[x * spread for x, _, spread in effects(recipe)] for recipe in recipes])
+        for recipes in (some, others)
+    )
+    same = np.array([[shape(a) == shape(b) for b in others] for a in some])
+    found: np.ndarray = left @ right.T + OWN**2 * same
+    return found
 
 
 def assumed_token_s(parameters: float, *, cuda: bool, cores: int) -> float:

@@ -91,8 +91,9 @@ with torch.device("cuda"):
     torch.set_default_dtype(torch.float32)
 if asked["quantization"] == "nf4":
     sys.path.insert(0, asked["root"])
-    from studies.bench_train import to_nf4
-    to_nf4(model)
+    from spaces import Quantization
+    from studies.bench_train import quantize_in_place
+    quantize_in_place(model, Quantization.NF4)
 class Clock(TrainerCallback):
     marks = []
     def on_step_end(self, *_, **__):
@@ -157,32 +158,60 @@ def build(shape: dict[str, Any], device: Any) -> Any:
     return model.eval()
 
 
-def to_nf4(model: Any) -> None:
-    """Quantize all linear layers but the head in place, as QLoRA does."""
-    import bitsandbytes as bnb  # noqa: PLC0415  # only where it is asked for
-    import torch  # noqa: PLC0415  # likewise
+def quantize_in_place(model: Any, kind: Quantization) -> None:
+    """Quantize all linear layers but the head as a job's base is: NF4 as QLoRA does, or LLM.int8.
+
+    Args:
+        model: with weights on a GPU.
+        kind: BF16 leaves the model as it is.
+    """
+    if kind is Quantization.BF16:
+        return
+    import torch  # noqa: PLC0415  # --help answers at once
 
     head = model.get_output_embeddings()
+    make = _nf4 if kind is Quantization.NF4 else _int8
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
-            if not isinstance(layer, torch.nn.Linear) or layer is head:
-                continue
-            new = bnb.nn.Linear4bit(
-                layer.in_features,
-                layer.out_features,
-                bias=False,
-                compute_dtype=torch.bfloat16,
-                compress_statistics=True,
-                quant_type="nf4",
-                device="meta",
-            )
-            new.weight = bnb.nn.Params4bit(
-                layer.weight.data.cpu(),
-                requires_grad=False,
-                compress_statistics=True,
-                quant_type="nf4",
-            )
-            setattr(parent, name, new.to(layer.weight.device))
+            if isinstance(layer, torch.nn.Linear) and layer is not head:
+                setattr(parent, name, make(layer).to(layer.weight.device))
+    model.requires_grad_(requires_grad=False)
+
+
+def _nf4(layer: Any) -> Any:
+    import bitsandbytes as bnb  # noqa: PLC0415  # only where it is asked for
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    new = bnb.nn.Linear4bit(
+        layer.in_features,
+        layer.out_features,
+        bias=False,
+        compute_dtype=torch.bfloat16,
+        compress_statistics=True,
+        quant_type="nf4",
+        device="meta",
+    )
+    new.weight = bnb.nn.Params4bit(
+        layer.weight.data.cpu(), requires_grad=False, compress_statistics=True, quant_type="nf4"
+    )
+    return new
+
+
+def _int8(layer: Any) -> Any:
+    import bitsandbytes as bnb  # noqa: PLC0415  # only where it is asked for
+
+    new = bnb.nn.Linear8bitLt(
+        layer.in_features,
+        layer.out_features,
+        bias=False,
+        has_fp16_weights=False,
+        threshold=6.0,
+        device="meta",
+    )
+    new.weight = bnb.nn.Int8Params(
+        layer.weight.data.cpu(), requires_grad=False, has_fp16_weights=False
+    )
+    return new
 
 
 class Bench:
@@ -211,8 +240,7 @@ class Bench:
         """A fresh one."""
         made = build(self.shape, self.device.torch_device)
         self.parameters = sum(parameter.numel() for parameter in made.parameters())
-        if self.recipe.quantization is Quantization.NF4:
-            to_nf4(made)
+        quantize_in_place(made, self.recipe.quantization)
         return made
 
     def ours(self) -> dict[str, Any]:
@@ -395,6 +423,8 @@ def _run(options: argparse.Namespace) -> int:
             speed = found["tokens_per_s"]
             rate = 4 * bench.parameters * speed
             share = f", MFU {rate / peak:.1%}" if peak else ""
+            if "matmul" in facts:
+                share += f", {rate / facts['matmul']:.1%} of the matrix product's"
             more = ", ".join(f"{k} {v}" for k, v in found.items() if k != "tokens_per_s")
             print(f"{name:<24}{speed:>10,.0f} tokens/s{share} ({more})", flush=True)
 
