@@ -39,10 +39,16 @@ LEAST = 1024
 """Fewest positions of a pass that are tried."""
 UNMEASURED = 1.1
 """Factor on the activations before anything was measured."""
+OUTLIERS = 2.2
+"""Factor on the activations in int8, whose products keep copies, before anything was measured."""
 PLAIN = 1.8
 """Factor on the activations where layers are not compiled, before anything was measured."""
 FREE = 0.96
 """Share of the memory that may be planned with; the rest is lost between blocks."""
+
+
+Kind = tuple[bool, bool, bool]
+"""(int8, checkpointing, compiled): what one factor on the activations holds for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +152,7 @@ class Memory:
         self.anatomy = anatomy
         self.capacity = capacity
         self._most = most
-        self._factors: dict[tuple[bool, bool], list[float]] = {}
+        self._factors: dict[Kind, list[float]] = {}
 
     def needed(
         self, recipe: Recipe, width: int, settings: Settings, *, compiled: bool = True
@@ -160,14 +166,15 @@ class Memory:
             compiled: whether layers are compiled, and rows flat.
         """
         still, moving = self._parts(recipe, width, settings)
-        return still + self._factor(settings.checkpointing, compiled) * moving
+        return still + self._factor(_kind(recipe, settings, compiled=compiled)) * moving
 
-    def _parts(self, recipe: Recipe, width: int, settings: Settings) -> tuple[float, float]:
+    def _parts(
+        self, recipe: Recipe, width: int, settings: Settings, largest: int | None = None
+    ) -> tuple[float, float]:
         own = self.anatomy
         adapter = own.sides[recipe.targets] * width * ADAPTER_BYTES
         head = CHUNK * own.vocabulary * LOGIT_BYTES
-        longest = max(settings.positions, recipe.max_length)
-        positions = math.ceil(min(longest, _step(recipe)) / GRAIN) * GRAIN
+        positions = largest or max(settings.positions, _rounded(recipe.max_length))
         kept = own.kept(recipe.targets)
         if settings.checkpointing:
             layers = own.layers * 2.0 * own.hidden + kept
@@ -176,13 +183,13 @@ class Memory:
         moving = positions * max(layers + own.passing(), layers + head / positions)
         return own.weights(recipe.quantization) + adapter + FIXED, moving
 
-    def _factor(self, checkpointing: bool, compiled: bool) -> float:
-        own = self._factors.get((checkpointing, compiled))
-        if own:
-            return statistics.median(own[-5:])
-        near = self._factors.get((not checkpointing, compiled))
-        if near:
-            return statistics.median(near[-5:])
+    def _factor(self, kind: Kind) -> float:
+        int8, checkpointing, compiled = kind
+        for near in (kind, (int8, not checkpointing, compiled)):
+            if own := self._factors.get(near):
+                return statistics.median(own[-5:])
+        if int8:
+            return OUTLIERS
         return UNMEASURED if compiled else PLAIN
 
     def settle(
@@ -199,13 +206,13 @@ class Memory:
         Raises:
             OutOfMemory: none does; says how much would be needed.
         """
-        ways = []
-        positions = self._most
-        while positions >= LEAST:
+        ways: list[Settings] = []
+        positions = min(self._most, enough(recipe))
+        while positions >= LEAST or not ways:
             ways.append(Settings(positions, checkpointing=False))
-            positions //= 2
+            positions = _rounded(positions // 2)
         if compiled:
-            ways += [Settings(way.positions, checkpointing=True) for way in ways[1:]]
+            ways += [Settings(way.positions, checkpointing=True) for way in ways]
         needed = [self.needed(recipe, width, way, compiled=compiled) + beside for way in ways]
         for way, own in zip(ways, needed, strict=True):
             if own <= FREE * self.capacity:
@@ -222,27 +229,38 @@ class Memory:
         settings: Settings,
         measured: float,
         *,
+        largest: int,
         compiled: bool = True,
     ) -> None:
-        """Take in the peak, in bytes, of a segment that was trained."""
-        still, moving = self._parts(recipe, width, settings)
+        """Take in the peak, in bytes, of a segment whose largest pass had so many positions."""
+        still, moving = self._parts(recipe, width, settings, largest)
         factor = min(3.0, max(0.3, (measured - still) / moving))
-        self._factors.setdefault((settings.checkpointing, compiled), []).append(factor)
+        self._factors.setdefault(_kind(recipe, settings, compiled=compiled), []).append(factor)
 
     def failed(
         self, recipe: Recipe, width: int, settings: Settings, *, compiled: bool = True
     ) -> None:
         """Take in that a recipe did not fit: what is like it is not tried again."""
         still, moving = self._parts(recipe, width, settings)
-        factor = max(
-            1.1 * self._factor(settings.checkpointing, compiled), (self.capacity - still) / moving
-        )
-        self._factors[settings.checkpointing, compiled] = [factor]
+        kind = _kind(recipe, settings, compiled=compiled)
+        factor = max(1.1 * self._factor(kind), (self.capacity - still) / moving)
+        self._factors[kind] = [factor]
 
 
-def _step(recipe: Recipe) -> int:
-    """Most tokens of a step: the last row may begin just before the goal."""
-    return recipe.tokens_per_step + recipe.max_length
+def enough(recipe: Recipe) -> int:
+    """Positions of a pass in which nearly every step of a recipe fits as a whole.
+
+    A step's last row may begin just before its goal, but few rows are as long as the longest.
+    """
+    return _rounded(recipe.tokens_per_step + recipe.max_length // 4)
+
+
+def _rounded(positions: int) -> int:
+    return math.ceil(positions / GRAIN) * GRAIN
+
+
+def _kind(recipe: Recipe, settings: Settings, *, compiled: bool) -> Kind:
+    return recipe.quantization is Quantization.INT8, settings.checkpointing, compiled
 
 
 def capacity_of(device: torch.device, limit_gib: float | None) -> float:

@@ -30,8 +30,10 @@ from objectives.varlen import varlen
 
 CHUNK = 4096
 """Rows of logits that are held at once."""
-LAUNCH_BOUND = 2.5e12
-"""FLOPs of a layer's passes, 5 ms of a large GPU's time, below which starting kernels counts."""
+LAUNCH_BOUND = 5e11
+"""FLOPs of a layer's passes, 1 ms of a large GPU's time, below which starting kernels counts."""
+RECOMPILE_LIMIT = 64
+"""Graphs of a layer's code: for each quantization kind, targets, width, and the first layer."""
 WARMUP = 2
 """Passes before a capture: they compile, and choose kernels."""
 
@@ -107,6 +109,9 @@ class Passes:
         self.graphs = graphs and cuda
         """Whether CUDA graphs are captured: PyTorch does not count what they hold."""
         self._compiled = compiled and cuda
+        if self._compiled:  # else it would go on without, silently
+            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
+        self._engaged = False
         self._checkpointing = checkpointing
         self._weight = base.get_output_embeddings().weight
         self._dummy = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device.torch_device)
@@ -158,7 +163,7 @@ class Passes:
             enabled=self._device.autocast,
             cache_enabled=False,  # a cast that is kept would be old when a graph is replayed
         )
-        with varlen(self._base), self._replaced(), self._uncast(), autocast:
+        with self.engaged(), autocast:
             out = self._base.get_decoder()(
                 input_ids=ids,
                 position_ids=positions,
@@ -192,9 +197,22 @@ class Passes:
 
     def backward(self, slot: Slot, hidden: torch.Tensor, gradient: torch.Tensor) -> None:
         """Add the adapter's gradients to the slot's."""
-        with varlen(self._base), self._uncast():  # for what is computed again
+        with self.engaged():  # for what is computed again
             found = torch.autograd.grad(hidden, slot.layers, gradient)
         torch._foreach_add_(slot.gradients, list(found))
+
+    @contextmanager
+    def engaged(self) -> Iterator[None]:
+        """Context in which the base runs this way; around many passes, it is set up once."""
+        if self._engaged:
+            yield
+            return
+        self._engaged = True
+        try:
+            with varlen(self._base), self._replaced(), self._uncast():
+                yield
+        finally:
+            self._engaged = False
 
     @contextmanager
     def _uncast(self) -> Iterator[None]:

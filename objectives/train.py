@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import logging
 import math
 import resource
 import shutil
@@ -134,6 +135,8 @@ class Trainer:
             return self._bases[kind]
         if self.memory:
             self._make_room(kind, self.memory.anatomy.weights(kind))
+        if kind is Quantization.INT8:  # it would tell each pass that it computes in float16
+            logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         loaded = self._load(kind)
         if self.memory is None and self.device.torch_device.type == "cuda":
             self.memory = Memory(
@@ -206,51 +209,54 @@ class Trainer:
         saved = mark = self._clock()
         durations: list[float] = []
         losses: list[float] = []
-        while state.step < end_of(schedule, until_step):
-            if stop():
-                self._save(trial)
-                raise Interrupted("stopped")
-            if deadline is not None and durations:
-                fitting = int((deadline - mark) / (statistics.median(durations[-9:]) * SAFETY))
-                if fitting < 1:
-                    break
-                schedule = state.decaying or fit_schedule(asked, state.step, fitting)
-            setup_s = runner.setup_s if runner else 0.0
-            ready, tokens = ahead, ahead.tokens
-            found = self._step(trial, schedule, ready, runner)
-            # while a GPU works on this step, the next one is made ready
-            ahead = self._prepare(
-                stream, recipe, state.step + 1, state.tokens + tokens, runner, most
-            )
-            loss, norm = found.tolist()
-            _check(loss, norm, state.step)
-            losses.append(loss)
-            state.step += 1
-            state.tokens += tokens
-            state.cursor = ready.cursor
-            state.curve.append((state.tokens, round(loss, 4)))
-            if schedule.decay_start is not None and state.step > schedule.decay_start:
-                state.decaying = schedule  # from now on it cannot change
-            target = end_of(schedule, until_step)
-            listener(
-                Progress(
-                    phase="train",
-                    done=(state.step - first_step) / max(1, target - first_step),
-                    tokens=state.tokens,
-                    loss=loss,
-                    tokens_per_s=tokens / durations[-1] if durations else None,
+        largest = 0
+        with runner.engaged() if runner else contextlib.nullcontext():
+            while state.step < end_of(schedule, until_step):
+                if stop():
+                    self._save(trial)
+                    raise Interrupted("stopped")
+                if deadline is not None and durations:
+                    fitting = int((deadline - mark) / (statistics.median(durations[-9:]) * SAFETY))
+                    if fitting < 1:
+                        break
+                    schedule = state.decaying or fit_schedule(asked, state.step, fitting)
+                setup_s = runner.setup_s if runner else 0.0
+                ready, tokens = ahead, ahead.tokens
+                largest = max(largest, *(rows.ids.numel() for rows in ready.rows))
+                found = self._step(trial, schedule, ready, runner)
+                # while a GPU works on this step, the next one is made ready
+                ahead = self._prepare(
+                    stream, recipe, state.step + 1, state.tokens + tokens, runner, most
                 )
-            )
-            if mark - saved > CHECKPOINT_EVERY_S:
-                self._save(trial)
-                saved = mark
-            now = self._clock()  # the one look per step: all of its work counts
-            durations.append(now - mark - (runner.setup_s - setup_s if runner else 0.0))
-            state.seconds += now - mark
-            mark = now
+                loss, norm = found.tolist()
+                _check(loss, norm, state.step)
+                losses.append(loss)
+                state.step += 1
+                state.tokens += tokens
+                state.cursor = ready.cursor
+                state.curve.append((state.tokens, round(loss, 4)))
+                if schedule.decay_start is not None and state.step > schedule.decay_start:
+                    state.decaying = schedule  # from now on it cannot change
+                target = end_of(schedule, until_step)
+                listener(
+                    Progress(
+                        phase="train",
+                        done=(state.step - first_step) / max(1, target - first_step),
+                        tokens=state.tokens,
+                        loss=loss,
+                        tokens_per_s=tokens / durations[-1] if durations else None,
+                    )
+                )
+                if mark - saved > CHECKPOINT_EVERY_S:
+                    self._save(trial)
+                    saved = mark
+                now = self._clock()  # the one look per step: all of its work counts
+                durations.append(now - mark - (runner.setup_s - setup_s if runner else 0.0))
+                state.seconds += now - mark
+                mark = now
         self._save(trial)
         if losses:
-            self._measure(recipe, settings, runner)
+            self._measure(recipe, settings, runner, largest)
         tail = losses[-max(1, len(losses) // 4) :] or [state.curve[-1][1] if state.curve else 0.0]
         return Trained(
             step=state.step,
@@ -319,7 +325,9 @@ class Trainer:
             self.peak_memory_gib()
             torch.cuda.reset_peak_memory_stats()
 
-    def _measure(self, recipe: Recipe, settings: Settings, runner: Passes | None) -> None:
+    def _measure(
+        self, recipe: Recipe, settings: Settings, runner: Passes | None, largest: int
+    ) -> None:
         """Let the memory model learn from a segment, unless graphs hold what nobody counts."""
         memory = self.memory
         if memory is None:
@@ -330,7 +338,14 @@ class Trainer:
         peak = torch.cuda.max_memory_allocated() - others - self._beside(recipe)
         self.segment_gib = peak / 2**30
         if not (runner and runner.graphs):
-            memory.learn(recipe, self.width(recipe), settings, peak, compiled=runner is not None)
+            memory.learn(
+                recipe,
+                self.width(recipe),
+                settings,
+                peak,
+                largest=largest,
+                compiled=runner is not None,
+            )
 
     def _beside(self, recipe: Recipe) -> float:
         """Bytes of adapters that other targets left on the recipe's base."""
@@ -536,10 +551,10 @@ class Trainer:
     def _save(self, trial: Trial) -> None:
         slot, rank = trial.slot, trial.recipe.rank
         moments = {
-            kind: {STEP: value.cpu()} if kind == STEP else slot.tensors(value.cpu(), rank)
+            kind: {STEP: value} if kind == STEP else slot.tensors(value, rank)
             for kind, value in trial.optimizer.state.get(slot.weights, {}).items()
         }
-        adapter = slot.tensors(slot.weights.detach().cpu(), rank)
+        adapter = slot.tensors(slot.weights.detach(), rank)
         checkpoint.save(self._folder / trial.name, trial.state, adapter, moments)
 
 

@@ -20,6 +20,8 @@ QUANTIZATION_COST = {Quantization.BF16: 1.0, Quantization.INT8: 1.6, Quantizatio
 """Training seconds relative to bf16, before anything is measured (research on 8B models)."""
 ATTENTION_COST = 0.85
 PADDING_COST = 1.35
+WIDE, WIDE_COST = 64, 1.1
+"""Adapters of a higher rank, and what they cost."""
 
 Shape = tuple[Targets, Quantization, bool, int]
 
@@ -58,8 +60,8 @@ def effects(recipe: Recipe) -> Effects:
         (float(kind is Quantization.INT8), math.log(QUANTIZATION_COST[Quantization.INT8]), 0.5),
         (float(kind is Quantization.NF4), math.log(QUANTIZATION_COST[Quantization.NF4]), 0.3),
         (float(not recipe.packing), math.log(PADDING_COST), 0.3),
-        (math.log2(recipe.tokens_per_step / 8192), 0.0, 0.05),  # starting and ending a step
-        (max(0.0, math.log2(recipe.rank / 64)), 0.0, 0.1),
+        (math.log2(recipe.tokens_per_step / 8192), -0.03, 0.07),  # starting and ending a step
+        (float(recipe.rank > WIDE), math.log(WIDE_COST), 0.1),
     )
 
 

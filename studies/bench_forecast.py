@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.cli import guarded
 from search.errors import BadInput, OutOfMemory
@@ -28,23 +28,28 @@ from search.request import parse_memory
 from spaces import Quantization, Recipe, Targets
 from studies.bench_train import RECIPE, SHAPES, build, quantize_in_place, rows
 
+if TYPE_CHECKING:
+    from objectives.memory import Memory
+
 BF16, INT8, NF4 = Quantization.BF16, Quantization.INT8, Quantization.NF4
 ALL, ATTENTION = Targets.ALL_LINEAR, Targets.ATTENTION
 PROBES = (
     (16, ALL, BF16, 2048, 8192),
-    (16, ATTENTION, NF4, 2048, 8192),
-    (16, ALL, NF4, 2048, 4096),
+    (16, ALL, BF16, 2048, 4096),
+    (16, ATTENTION, BF16, 2048, 8192),
+    (16, ALL, NF4, 2048, 8192),
 )
 """(rank, targets, quantization, longest row, tokens of a step) that are trained to learn from."""
 HELD_OUT = (
-    (4, ALL, BF16, 2048, 4096),
+    (4, ALL, BF16, 1024, 4096),
     (64, ALL, BF16, 1024, 8192),
-    (32, ATTENTION, BF16, 2048, 8192),
+    (32, ATTENTION, BF16, 2048, 4096),
     (256, ALL, BF16, 2048, 8192),
-    (8, ALL, NF4, 2048, 8192),
-    (128, ALL, NF4, 1024, 4096),
+    (8, ALL, NF4, 2048, 4096),
+    (128, ALL, NF4, 1024, 8192),
     (256, ALL, NF4, 2048, 16384),
     (64, ATTENTION, NF4, 512, 4096),
+    (16, ATTENTION, NF4, 2048, 8192),
     (16, ALL, NF4, 2048, 16384),
 )
 """Recipes that are forecast before any of them is trained."""
@@ -163,26 +168,9 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     learned = copy.deepcopy(trainer.memory)
     int8 = [(16, ALL, INT8, 2048, 8192)] if options.int8 else []
     for choice in (*HELD_OUT, *int8):
-        recipe = made(choice)
-        line: dict[str, Any] = {"recipe": _named(choice)}
-        began = time.perf_counter()
-        try:
-            settings, _ = trainer.plan(recipe)
-            line["positions"], line["checkpointing"] = settings.positions, settings.checkpointing
-            line["gib_forecast"] = learned.needed(recipe, trainer.width(recipe), settings) / 2**30
-            line["tokens_per_s_forecast"] = 1 / forecast.per_token(recipe)[0]
-            tokens, seconds, line["gib"] = bench.train(recipe)
-            line["tokens_per_s"] = tokens / seconds
-        except OutOfMemory as error:
-            line["refused"] = str(error)
-        except torch.cuda.OutOfMemoryError as error:
-            line["out_of_memory"] = str(error).split("\n")[0]
-            trainer.out_of_memory(recipe)
-            trainer.forget()
-            torch.cuda.empty_cache()
-        line["wall_s"] = time.perf_counter() - began
-        lines.append(line)
-        print(_told(line), flush=True)
+        line = _held_out(bench, made(choice), learned, forecast)
+        lines.append({"recipe": _named(choice)} | line)
+        print(_told(lines[-1]), flush=True)
     for note in bench.told:
         print(note)
     trained = [line for line in lines if "gib" in line]
@@ -192,6 +180,37 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     if options.out:
         options.out.write_text(json.dumps(lines, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _held_out(
+    bench: Bench, recipe: Recipe, learned: Memory, forecast: CostForecast
+) -> dict[str, Any]:
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    trainer, failure = bench.trainer, ""
+    line: dict[str, Any] = {}
+    began = time.perf_counter()
+    try:
+        settings, _ = trainer.plan(recipe)
+        needed = learned.needed(recipe, trainer.width(recipe), settings)
+        line = {
+            "positions": settings.positions,
+            "checkpointing": settings.checkpointing,
+            "gib_forecast": needed / 2**30,
+            "tokens_per_s_forecast": 1 / forecast.per_token(recipe)[0],
+        }
+        tokens, seconds, line["gib"] = bench.train(recipe)
+        line["tokens_per_s"] = tokens / seconds
+    except OutOfMemory as error:
+        line["refused"] = str(error)
+    except torch.cuda.OutOfMemoryError as error:
+        failure = str(error).partition(". GPU")[0]
+    if failure:  # out of the handler: what the error refers to holds memory
+        line["out_of_memory"] = failure
+        trainer.out_of_memory(recipe)
+        trainer.forget()
+        torch.cuda.empty_cache()
+    return line | {"wall_s": time.perf_counter() - began}
 
 
 def _named(choice: tuple[int, Targets, Quantization, int, int]) -> str:
@@ -217,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--gpu-memory", metavar="SIZE", help="use no more GPU memory: 24GiB")
     parser.add_argument("--int8", action="store_true", help="train a recipe in int8, too")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the clock runs")
-    parser.add_argument("--steps", type=int, default=6, help="steps that are timed")
+    parser.add_argument("--steps", type=int, default=10, help="steps that are timed")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     options = parser.parse_args(arguments)
     return guarded(lambda: _run(options), "stopped")

@@ -134,7 +134,7 @@ def test_costs_are_learned_by_kind_of_recipe() -> None:
     packed = STUDY.experts[0].recipe
     attention = replace(packed, targets=Targets.ATTENTION)
     forecast = CostForecast(token_s=0.02)
-    assert forecast.per_token(packed)[0] == 0.02
+    assert forecast.per_token(packed)[0] == pytest.approx(0.02, rel=0.2)
     forecast.learn(packed, 1000, 5.0)
     expected, careful = forecast.per_token(packed)
     assert expected == pytest.approx(0.005, rel=0.02)
