@@ -130,8 +130,8 @@ class Resident:
         self._model.set_adapter(slot.name)
         return slot
 
-    def beside(self, targets: Targets) -> int:
-        """Bytes of the slots for other targets: weights and gradients."""
+    def beside(self, targets: Targets | None) -> int:
+        """Bytes of the slots for other targets than these: weights and gradients."""
         slots = [slot for kind, slot in self._slots.items() if kind is not targets]
         return sum(8 * slot.weights.numel() for slot in slots)
 

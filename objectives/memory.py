@@ -141,17 +141,19 @@ class Settings:
 class Memory:
     """Forecasts of a GPU's peak memory."""
 
-    def __init__(self, anatomy: Anatomy, capacity: float, most: int) -> None:
+    def __init__(self, anatomy: Anatomy, capacity: float, most: int, quick: int = LEAST) -> None:
         """Nothing is measured yet.
 
         Args:
             anatomy: of the base model.
             capacity: bytes that may be used.
             most: positions of a pass; fewer are taken where they do not fit.
+            quick: positions below which gradient checkpointing costs less than short passes.
         """
         self.anatomy = anatomy
         self.capacity = capacity
         self._most = most
+        self._quick = quick
         self._factors: dict[Kind, list[float]] = {}
 
     def needed(
@@ -206,13 +208,16 @@ class Memory:
         Raises:
             OutOfMemory: none does; says how much would be needed.
         """
-        ways: list[Settings] = []
-        positions = min(self._most, enough(recipe))
-        while positions >= LEAST or not ways:
-            ways.append(Settings(positions, checkpointing=False))
-            positions = _rounded(positions // 2)
+        lengths = [min(self._most, enough(recipe))]
+        while lengths[-1] // 2 >= LEAST:
+            lengths.append(_rounded(lengths[-1] // 2))
+        ways = [
+            Settings(positions, checkpointing=False)
+            for positions in lengths
+            if positions >= self._quick or positions == lengths[0] or not compiled
+        ]
         if compiled:
-            ways += [Settings(way.positions, checkpointing=True) for way in ways]
+            ways += [Settings(positions, checkpointing=True) for positions in lengths]
         needed = [self.needed(recipe, width, way, compiled=compiled) + beside for way in ways]
         for way, own in zip(ways, needed, strict=True):
             if own <= FREE * self.capacity:

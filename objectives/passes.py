@@ -13,6 +13,7 @@ Where capturing or compiling fails, training goes on without, and says so.
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,16 +25,21 @@ from torch.utils.checkpoint import checkpoint
 
 from objectives.adapter import Slot
 from objectives.flat import GRAIN, Flat, flatten
+from objectives.memory import Anatomy
 from objectives.mixture import Sample
 from objectives.quantize import Device
 from objectives.varlen import varlen
 
 CHUNK = 4096
 """Rows of logits that are held at once."""
-LAUNCH_BOUND = 5e11
-"""FLOPs of a layer's passes, 1 ms of a large GPU's time, below which starting kernels counts."""
+LAUNCH_BOUND_S = 1e-3
+"""Seconds of a layer's passes, at a GPU's full speed, below which starting kernels counts."""
+QUICK_S = 4e-3
+"""Such seconds below which a pass without CUDA graphs waits for its kernels to be started."""
 RECOMPILE_LIMIT = 64
 """Graphs of a layer's code: for each quantization kind, targets, width, and the first layer."""
+FINE = 64
+"""As `flat.GRAIN` where nothing is captured, so that shapes cost nothing."""
 WARMUP = 2
 """Passes before a capture: they compile, and choose kernels."""
 
@@ -59,21 +65,27 @@ def layers_of(base: Any) -> torch.nn.ModuleList | None:
     return None
 
 
-def launch_bound(base: Any, positions: int) -> bool:
+def launch_bound(anatomy: Anatomy, positions: int, speed: float) -> bool:
     """Whether a layer's kernels are so small that starting them takes longer than they do.
 
     Larger ones gain little from CUDA graphs (measured: 3 % for a shape of 7B), which keep a pass's
     memory for good.
+
+    Args:
+        anatomy: of the base model.
+        positions: of a pass.
+        speed: the GPU's FLOP/s.
     """
-    layers = layers_of(base)
-    if not layers:
-        return False
-    ends = [
-        (int(getattr(module, "in_features", 0)), int(getattr(module, "out_features", 0)))
-        for module in layers[0].modules()
-        if not isinstance(module, LoraLayer)  # its base layer is a module of its own
-    ]
-    return 4 * sum(rows * columns for rows, columns in ends) * positions < LAUNCH_BOUND
+    return positions * _flops(anatomy) < LAUNCH_BOUND_S * speed
+
+
+def quick(anatomy: Anatomy, speed: float) -> int:
+    """Fewest positions of a pass, without graphs, that keep a GPU of `speed` FLOP/s busy."""
+    return math.ceil(QUICK_S * speed / _flops(anatomy))
+
+
+def _flops(anatomy: Anatomy) -> float:
+    return 4 * anatomy.linear / anatomy.layers
 
 
 class Passes:
@@ -108,6 +120,8 @@ class Passes:
         self._tell = tell
         self.graphs = graphs and cuda
         """Whether CUDA graphs are captured: PyTorch does not count what they hold."""
+        self.grain = GRAIN if self.graphs else FINE
+        """Rows' positions are rounded up to a multiple of this."""
         self._compiled = compiled and cuda
         if self._compiled:  # else it would go on without, silently
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT

@@ -24,13 +24,14 @@ from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
 from objectives.flat import Flat, passes
-from objectives.memory import Anatomy, Memory, Settings, capacity_of
+from objectives.memory import LEAST, Anatomy, Memory, Settings, capacity_of
 from objectives.mixture import Cursor, Sample, Stream
 from objectives.model import answer_logits
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
-from objectives.passes import Passes, launch_bound, why_not
+from objectives.passes import Passes, launch_bound, quick, why_not
 from objectives.quantize import Device, load_base
+from objectives.speed import matmul_speed
 from objectives.tokens import Tokens
 from search.errors import Diverged, Interrupted, OutOfMemory, WorkerFailed
 from spaces import Quantization, Recipe
@@ -110,6 +111,7 @@ class Trainer:
         self._memory_gib = memory_gib
         self.memory: Memory | None = None
         """Forecasts of a GPU's memory, once a base is loaded; None on a CPU."""
+        self._speed = 0.0
         self._peak = 0.0
         self.segment_gib: float | None = None
         """Most GiB of the GPU that the latest segment took, other recipes' bases aside."""
@@ -139,22 +141,29 @@ class Trainer:
             logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         loaded = self._load(kind)
         if self.memory is None and self.device.torch_device.type == "cuda":
-            self.memory = Memory(
-                Anatomy.of(loaded),
-                capacity_of(self.device.torch_device, self._memory_gib)
-                + (0 if self._memory_gib else torch.cuda.memory_reserved()),
-                self.device.micro_tokens,
-            )
+            self._look_at(loaded)
         self._bases[kind] = Resident(loaded)
         return self._bases[kind]
+
+    def _look_at(self, base: Any) -> None:
+        """What passes over this base cost on this GPU."""
+        device = self.device.torch_device
+        capacity = capacity_of(device, self._memory_gib)
+        if self._memory_gib is None:
+            capacity += torch.cuda.memory_reserved()
+        anatomy, most = Anatomy.of(base), self.device.micro_tokens
+        self._speed = matmul_speed(device)
+        torch.cuda.empty_cache()
+        bound = launch_bound(anatomy, most, self._speed)
+        fewest = LEAST if bound else quick(anatomy, self._speed)
+        self.memory = Memory(anatomy, capacity, most, fewest)
 
     def _make_room(self, kind: Quantization, needed: float) -> None:
         """Drop other kinds' bases until `needed` bytes, for all of this kind, are there."""
         memory = self.memory
         assert memory is not None  # noqa: S101  # the caller looked
         for other in [held for held in self._bases if held is not kind]:
-            held = sum(memory.anatomy.weights(k) for k in self._bases if k is not kind)
-            if needed + held <= memory.capacity:
+            if needed + self._held(kind) <= memory.capacity:
                 return
             if self._trial is not None and self._trial.recipe.quantization is other:
                 self.forget()
@@ -165,6 +174,16 @@ class Trainer:
             gc.collect()
             torch.cuda.empty_cache()
             self._tell(f"the base in {other} made room for {kind}")
+
+    def _held(self, kind: Quantization) -> float:
+        """Bytes of the bases of other kinds, with what is put on them."""
+        assert self.memory is not None  # noqa: S101  # the caller looked
+        weights = self.memory.anatomy.weights
+        return sum(
+            weights(other) + resident.beside(None)
+            for other, resident in self._bases.items()
+            if other is not kind
+        )
 
     def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
         """The bare base model, any adapter switched off."""
@@ -332,10 +351,8 @@ class Trainer:
         memory = self.memory
         if memory is None:
             return
-        others = sum(
-            memory.anatomy.weights(kind) for kind in self._bases if kind is not recipe.quantization
-        )
-        peak = torch.cuda.max_memory_allocated() - others - self._beside(recipe)
+        beside = self._held(recipe.quantization) + self._beside(recipe)
+        peak = torch.cuda.max_memory_allocated() - beside
         self.segment_gib = peak / 2**30
         if not (runner and runner.graphs):
             memory.learn(
@@ -379,7 +396,7 @@ class Trainer:
             count += len(samples[-1].ids)
         made: Sequence[Batch | Flat]
         if runner:
-            made = passes(samples, most)
+            made = passes(samples, most, runner.grain)
         else:
             made = batches(
                 samples,
@@ -503,10 +520,14 @@ class Trainer:
                 self.device,
                 self._longest(),
                 self._tell,
-                graphs=graphs and launch_bound(base, settings.positions),
+                graphs=graphs and self._launch_bound(settings.positions),
                 checkpointing=settings.checkpointing,
             )
         return self._runners[key]
+
+    def _launch_bound(self, positions: int) -> bool:
+        assert self.memory is not None  # noqa: S101  # rows are flat on a GPU only
+        return launch_bound(self.memory.anatomy, positions, self._speed)
 
     def _loss(self, trial: Trial, batch: Batch) -> torch.Tensor:
         """Summed negative log-likelihood of a batch's labels."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -359,23 +358,6 @@ class Bench:
                 yield name, json.loads(done.stdout.splitlines()[-1])
 
 
-def matmul() -> float:
-    """FLOP/s of a large bfloat16 matrix product, as a model of 7B has."""
-    import torch  # noqa: PLC0415  # --help answers at once
-
-    a = torch.randn(8192, 4096, device="cuda", dtype=torch.bfloat16)
-    b = torch.randn(4096, 14336, device="cuda", dtype=torch.bfloat16)
-    found = []
-    for _ in range(12):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        for _ in range(5):
-            torch.mm(a, b)
-        torch.cuda.synchronize()
-        found.append(5 * 2 * 8192 * 4096 * 14336 / (time.perf_counter() - began))
-    return statistics.median(found[2:])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(prog="python -m studies.bench_train", description=__doc__)
@@ -401,6 +383,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     import torch  # noqa: PLC0415  # --help answers at once
 
+    from objectives.speed import matmul_speed  # noqa: PLC0415  # likewise
+
     speeds: dict[str, float] = {}
     facts: dict[str, Any] = {"options": {k: str(v) for k, v in vars(options).items()}}
     with tempfile.TemporaryDirectory() as name:
@@ -411,7 +395,7 @@ def _run(options: argparse.Namespace) -> int:
         )
         peak = next((v for k, v in PEAKS.items() if k in bench.device.name), None)
         if bench.device.torch_device.type == "cuda":
-            facts["matmul"] = matmul()
+            facts["matmul"] = matmul_speed(bench.device.torch_device, rounds=10)
             print(f"a large matrix product: {facts['matmul'] / 1e12:.0f} TFLOP/s")
 
         def told(name: str, found: dict[str, Any]) -> None:
