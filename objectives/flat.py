@@ -14,7 +14,7 @@ from objectives.mixture import Sample
 GRAIN = 256
 """A row's positions are rounded up to a multiple of this, so that few shapes occur."""
 FEWEST = 32
-"""Bounds are filled up to this number, or a power of two times it."""
+"""Bounds are filled up to this number, or a power of four times it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def flatten(samples: Sequence[Sample], grain: int = GRAIN) -> Flat:
     width = math.ceil(tokens / grain) * grain
     count = FEWEST
     while count < len(samples) + 1:
-        count *= 2
+        count *= 4
     ids = np.zeros(width, np.int64)
     positions = np.zeros(width, np.int64)
     bounds = np.full(count + 1, width, np.int32)

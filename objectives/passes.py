@@ -15,6 +15,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -39,9 +40,17 @@ QUICK_S = 4e-3
 RECOMPILE_LIMIT = 64
 """Graphs of a layer's code: for each quantization kind, targets, width, and the first layer."""
 FINE = 64
-"""As `flat.GRAIN` where nothing is captured, so that shapes cost nothing."""
-WARMUP = 2
+"""Positions are rounded up to a multiple of this where shapes cost nothing."""
+SHAPES = 8
+"""Where graphs are captured, positions are rounded up to so many parts of the longest pass."""
+RENT = 1
+"""Passes of one shape that run as they are before a graph is captured: some shapes occur once."""
+WARMUP = 1
 """Passes before a capture: they compile, and choose kernels."""
+
+
+Key = tuple[str, int, int, int]
+"""(slot, width, positions, bounds) that a graph is captured for."""
 
 
 def why_not(base: Any) -> str | None:
@@ -120,8 +129,6 @@ class Passes:
         self._tell = tell
         self.graphs = graphs and cuda
         """Whether CUDA graphs are captured: PyTorch does not count what they hold."""
-        self.grain = GRAIN if self.graphs else FINE
-        """Rows' positions are rounded up to a multiple of this."""
         self._compiled = compiled and cuda
         if self._compiled:  # else it would go on without, silently
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
@@ -129,7 +136,8 @@ class Passes:
         self._checkpointing = checkpointing
         self._weight = base.get_output_embeddings().weight
         self._dummy = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device.torch_device)
-        self._captured: dict[tuple[str, int, int, int], _Graph] = {}
+        self._captured: dict[Key, _Graph] = {}
+        self._seen: Counter[Key] = Counter()
         self._pool: Any = None
         self._forwards: list[Callable[..., Any]] | None = None
         self.setup_s = 0.0
@@ -149,15 +157,22 @@ class Passes:
         """
         if self.graphs:
             key = (slot.name, slot.width, *flat.shape)
+            self._seen[key] += 1
             graph = self._captured.get(key)
-            if graph is None or graph.slot is not slot:
+            if (graph is None or graph.slot is not slot) and self._seen[key] > RENT:
                 graph = self._capture(key, slot, flat)
-            if graph is not None:
+            if graph is not None and graph.slot is slot:
                 return graph.replay(flat, scale)
         hidden = self.forward(flat.ids, flat.positions, flat.bounds)
         loss, gradient = self.head(hidden.detach(), flat, scale)
         self.backward(slot, hidden, gradient)
         return loss
+
+    def grain(self, most: int) -> int:
+        """What the positions of a row are rounded up to, where no row has more than `most`."""
+        if not self.graphs:
+            return FINE
+        return math.ceil(most / SHAPES / FINE) * FINE
 
     def logits(self, samples: Sequence[Sample]) -> torch.Tensor:
         """Logits [L, V] of all labels, in float32, of samples in one flat row."""
@@ -269,7 +284,7 @@ class Passes:
 
         return run
 
-    def _capture(self, key: tuple[str, int, int, int], slot: Slot, flat: Flat) -> _Graph | None:
+    def _capture(self, key: Key, slot: Slot, flat: Flat) -> _Graph | None:
         began = time.perf_counter()
         try:
             gc.collect()  # what a pass kept and nothing refers to any more

@@ -396,7 +396,7 @@ class Trainer:
             count += len(samples[-1].ids)
         made: Sequence[Batch | Flat]
         if runner:
-            made = passes(samples, most, runner.grain)
+            made = passes(samples, most, runner.grain(most))
         else:
             made = batches(
                 samples,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,6 +48,8 @@ OWN = 0.04
 """Standard deviation of what a shape does beyond its properties' effects."""
 TIMING = 0.03
 """Standard deviation of a segment's measured log seconds per token."""
+AGED = 1.5
+"""That grows by this factor with every later segment of the same shape: speeds change."""
 RECENT = 64
 """Segments that are remembered: a machine's speed may change."""
 
@@ -108,8 +111,13 @@ class CostForecast:
         others = [other for other, _ in self.measured]
         if self._weights is None:
             off = np.array([math.log(s) - self._assumed(other) for other, s in self.measured])
-            noise = TIMING**2 * np.eye(len(others))
-            self._weights = np.linalg.solve(_alike(others, others) + noise, off)
+            seen: Counter[Shape] = Counter()
+            noise = []
+            for other in reversed(others):
+                noise.append((TIMING * AGED ** seen[shape(other)]) ** 2)
+                seen[shape(other)] += 1
+            among = _alike(others, others) + np.diag(noise[::-1])
+            self._weights = np.linalg.solve(among, off)
         return float(_alike([recipe], others)[0] @ self._weights)
 
     def segment_s(self, recipe: Recipe, tokens: int) -> float:
