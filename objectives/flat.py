@@ -12,7 +12,8 @@ import torch
 from objectives.mixture import Sample
 
 GRAIN = 256
-"""A row's positions are rounded up to a multiple of this, so that few shapes occur."""
+"""A row's positions are rounded up to a multiple of this, so that few shapes occur; what fills it
+up is samples of at most so many positions, since attention must know the longest."""
 FEWEST = 32
 """Bounds are filled up to this number, or a power of four times it."""
 
@@ -26,7 +27,7 @@ class Flat:
     positions: torch.Tensor
     """[1, T] int64 position within the sample."""
     bounds: torch.Tensor
-    """[S + 1] int32: where samples begin; the last ones are padding, of no token but the first."""
+    """[S + 1] int32: where samples begin; those behind the last one are padding, or empty."""
     places: torch.Tensor
     """[L] int64: positions that must predict a token."""
     targets: torch.Tensor
@@ -61,8 +62,9 @@ def flatten(samples: Sequence[Sample], grain: int = GRAIN) -> Flat:
     lengths = [len(sample.ids) for sample in samples]
     tokens = sum(lengths)
     width = math.ceil(tokens / grain) * grain
+    ends = [*range(tokens + GRAIN, width, GRAIN), width]  # of what fills the row up
     count = FEWEST
-    while count < len(samples) + 1:
+    while count < len(samples) + len(ends):
         count *= 4
     ids = np.zeros(width, np.int64)
     positions = np.zeros(width, np.int64)
@@ -78,7 +80,8 @@ def flatten(samples: Sequence[Sample], grain: int = GRAIN) -> Flat:
         targets.append(own[first:])
         at += length
         bounds[number] = at
-    positions[at:] = np.arange(width - at)
+    positions[at:] = np.arange(width - at) % GRAIN
+    bounds[len(samples) + 1 : len(samples) + 1 + len(ends)] = ends
     return Flat(
         torch.from_numpy(ids[None]),
         torch.from_numpy(positions[None]),

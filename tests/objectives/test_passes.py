@@ -41,7 +41,7 @@ def samples(lengths: list[int], seed: int = 0) -> list[Sample]:
 lists = st.lists(st.integers(1, 40), min_size=1, max_size=50)
 
 
-@given(lists, st.sampled_from([1, 16, 256]))
+@given(lists, st.sampled_from([1, 16, 256, 1088]))
 def test_a_flat_row_holds_each_sample_once(lengths: list[int], grain: int) -> None:
     """Ids, positions, bounds and targets; only the end is padded."""
     made = samples(lengths)
@@ -50,7 +50,11 @@ def test_a_flat_row_holds_each_sample_once(lengths: list[int], grain: int) -> No
     width, count = flat.ids.shape[1], len(bounds)
     assert (width % grain, width - sum(lengths) < grain, flat.tokens) == (0, True, sum(lengths))
     assert bounds[: len(made) + 1] == [0, *itertools.accumulate(lengths)]
-    assert set(bounds[len(made) + 1 :]) <= {width}
+    filled = bounds[len(made) :]
+    assert filled[-1] == width
+    assert all(0 <= end - first <= 256 for first, end in itertools.pairwise(filled))
+    for first, end in itertools.pairwise(filled):
+        assert flat.positions[0, first:end].tolist() == list(range(end - first))
     assert math.log2((count - 1) / 32) % 2 == 0
     for sample, (first, end) in zip(made, itertools.pairwise(bounds), strict=False):
         assert tuple(flat.ids[0, first:end].tolist()) == sample.ids
