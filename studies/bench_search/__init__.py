@@ -1,0 +1,1 @@
+"""The replay benchmark: `python -m studies.bench_search`; see its `--help`."""
