@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import itertools
 import json
 import math
@@ -124,40 +125,73 @@ def table(path: Path) -> Array:
         ) from err
 
 
+Model = Callable[[Array], Array]
+"""[N, sources] mixtures -> [N] losses."""
+
+
+class Data:
+    """The recorded runs: mixtures, and what each goal's loss was."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the files of the runs that models are fitted to.
+
+        Raises:
+            BadInput: the folder holds no such files.
+        """
+        self.mixtures = shares(folder / "train_mixture_1m.csv")
+        """[runs, sources]"""
+        self.losses, self.goals = _goals(table(folder / "train_pile_loss_1m.csv"))
+        """[runs, goals], and each goal's kind."""
+        self.natural = self.mixtures.mean(0)
+
+    @functools.cache  # noqa: B019  # lives as long as the benchmark
+    def model(self, goal: int) -> Model:
+        """A process fitted to one goal.
+
+        Raises:
+            BadInput: scikit-learn is missing.
+        """
+        try:
+            from sklearn.gaussian_process import GaussianProcessRegressor  # noqa: PLC0415  # not needed by the product
+            from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel  # noqa: PLC0415  # likewise
+        except ImportError as err:
+            raise BadInput("scikit-learn is missing; pip install recipe-search[bench]") from err
+        kernel = ConstantKernel(10.0) * RBF(
+            np.full(self.mixtures.shape[1], 1.0), (0.05, 50)
+        ) + WhiteKernel(0.01)
+        model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a length scale at its bound: a source without effect
+            model.fit(np.sqrt(self.mixtures), self.losses[:, goal])
+
+        def predict(mixtures: Array) -> Array:
+            found: Array = model.predict(np.sqrt(mixtures))
+            return found
+
+        return predict
+
+
+def shares(path: Path) -> Array:
+    """[rows, sources] of a CSV file, each row summing to 1."""
+    rows = table(path)
+    return np.asarray(rows / rows.sum(1, keepdims=True))
+
+
 class Losses:
     """Loss of any mixture, from those that were trained."""
 
     def __init__(self, folder: Path) -> None:
         """Fit one process per loss."""
-        from sklearn.gaussian_process import GaussianProcessRegressor  # noqa: PLC0415  # not needed by the product
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel  # noqa: PLC0415  # likewise
-
-        mixtures = table(folder / "train_mixture_1m.csv")
-        mixtures /= mixtures.sum(1, keepdims=True)
-        losses = table(folder / "train_pile_loss_1m.csv")
-        losses, self.goals = _goals(losses)
-        kernel = ConstantKernel(10.0) * RBF(
-            np.full(mixtures.shape[1], 1.0), (0.05, 50)
-        ) + WhiteKernel(0.01)
-        self.natural = mixtures.mean(0)
-        self.models = []
-        for column in losses.T:
-            model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-            with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # a length scale at its bound: a source without effect
-                self.models.append(model.fit(np.sqrt(mixtures), column))
-        tested = table(folder / "test_mixture_1m.csv")
-        tested /= tested.sum(1, keepdims=True)
-        real = table(folder / "test_pile_loss_1m.csv")
-        real, _ = _goals(real)
+        data = Data(folder)
+        self.goals, self.natural = data.goals, data.natural
+        self.models = [data.model(goal) for goal in range(len(data.goals))]
+        tested = shares(folder / "test_mixture_1m.csv")
+        real, _ = _goals(table(folder / "test_pile_loss_1m.csv"))
         self.fit = [_rank_correlation(self(k, tested), real[:, k]) for k in range(len(self.models))]
 
     def __call__(self, loss: int, mixtures: Array) -> Array:
         """[N] losses of [N, sources] mixtures."""
-        found: Array = self.models[loss].predict(np.sqrt(mixtures))
-        return found
+        return self.models[loss](mixtures)
 
 
 def _goals(losses: Array) -> tuple[Array, list[str]]:

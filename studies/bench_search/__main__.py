@@ -1,0 +1,249 @@
+"""Compare search methods on recorded runs, in simulated time and at equal budgets.
+
+Each method searches each problem with each seed until its budget of recorded training time is
+spent; scored is the share of the best known front (accuracy, training time) that its full runs
+cover. What was measured is kept in --out and not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from search.budget import format_seconds
+from search.cli import Parser, guarded
+from search.errors import BadInput
+from studies.bench_search import compare, lcbench, peers, peft, plot, regmix
+from studies.bench_search.methods import METHODS, Method, run
+from studies.bench_search.results import Results
+from studies.bench_search.suite import Suite, Task
+
+SUITES: Mapping[str, Callable[[Path], Suite]] = {
+    "lcbench": lcbench.suite,
+    "peft": peft.suite,
+    "regmix": regmix.suite,
+}
+EPILOG = (
+    "LCBench: the folder lcbench of github.com/slds-lmu/yahpo_data. PEFT: the folder "
+    "method_comparison/MetaMathQA/results of github.com/huggingface/peft. RegMix: the folder data "
+    "of github.com/sail-sg/regmix. Needs pip install recipe-search[bench]. The methods "
+    f"{', '.join(peers.NAMES)} need an environment of their own: python3 -m venv peers; "
+    "peers/bin/pip install torch syne-tune==0.16.0 neural-pipeline-search==0.17.0; then "
+    "--peers-python peers/bin/python. PriMO takes about a minute a search."
+)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's arguments.
+
+    Raises:
+        BadInput: they are not usable.
+    """
+    parser = Parser("python -m studies.bench_search", str(__doc__), EPILOG)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the suite's records")
+    parser.add_argument("--suite", choices=SUITES, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file; a plot comes beside it")
+    parser.add_argument("--seeds", type=int, default=10, help="searches per method and problem")
+    parser.add_argument("--budgets", type=float, nargs="+", help="default: the suite's own")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all")
+    parser.add_argument(
+        "--datasets",
+        nargs="+",
+        metavar="N|NAME",
+        help="the first N problems, or these; default: all",
+    )
+    parser.add_argument(
+        "--pair", default="ours", metavar="METHOD", help="tested against the others"
+    )
+    parser.add_argument("--again", nargs="+", default=[], metavar="METHOD", help="measure anew")
+    parser.add_argument("--peers-python", metavar="P", help="Python of the peers' environment")
+    options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        raise BadInput(f"--seeds {options.seeds}: give at least 1")
+    for budget in options.budgets or []:
+        if not 0 < budget < float("inf"):
+            raise BadInput(f"--budgets {budget:g}: give a positive number")
+    return options
+
+
+def chosen_sets(suite: Suite, asked: Sequence[str] | None) -> Sequence[str]:
+    """Problems to search.
+
+    Raises:
+        BadInput: the suite has none of this name.
+    """
+    if not asked:
+        return suite.sets
+    if len(asked) == 1 and asked[0] not in suite.sets and asked[0].isdecimal():
+        count = int(asked[0])
+        if not 1 <= count <= len(suite.sets):
+            raise BadInput(f"--datasets {count}: {suite.name} has 1 to {len(suite.sets)}")
+        return suite.sets[:count]
+    for name in asked:
+        if name not in suite.sets:
+            raise BadInput(f"--datasets {name}: {suite.name} has {', '.join(suite.sets)}")
+    return asked
+
+
+def chosen_methods(
+    suite: Suite, there: Mapping[str, Method], asked: Sequence[str] | None, stepwise: bool
+) -> dict[str, Method]:
+    """Methods to compare; where runs cannot be looked at early, those that would not do so.
+
+    Raises:
+        BadInput: there is no method of this name.
+    """
+    for name in asked or []:
+        if name not in there:
+            why = "; it needs --peers-python" if name in peers.NAMES else ""
+            raise BadInput(f"--methods {name}: choose from {', '.join(there)}{why}")
+        if there[name].stepwise and not stepwise:
+            raise BadInput(f"--methods {name}: {suite.name} has no early steps to look at")
+    return {
+        name: method
+        for name, method in there.items()
+        if name in (asked or there) and (stepwise or not method.stepwise)
+    }
+
+
+class Bench:
+    """The searches that are left to do, and their progress."""
+
+    def __init__(
+        self, suite: Suite, methods: Mapping[str, Method], budgets: Sequence[float], seeds: int
+    ) -> None:
+        self.suite, self.methods, self.budgets = suite, methods, sorted(budgets)
+        self.seeds = range(seeds)
+        self._took: dict[str, list[float]] = {}
+        self._left: dict[str, int] = {}
+
+    def todo(self, results: Results, name: str) -> list[tuple[str, int]]:
+        """(method, seed) of a problem that were not measured at every budget."""
+        return [
+            (method, seed)
+            for method in self.methods
+            for seed in self.seeds
+            if not all(results.has(method, name, budget, seed) for budget in self.budgets)
+        ]
+
+    def measure(self, results: Results, sets: Sequence[str], save: Callable[[], None]) -> None:
+        """Run what is left, keeping results as they come."""
+        todo = {name: self.todo(results, name) for name in sets}
+        for work in todo.values():
+            for method, _ in work:
+                self._left[method] = self._left.get(method, 0) + 1
+        for place, (name, work) in enumerate(todo.items()):
+            task = self.suite.load(name) if work else None
+            last = None
+            for method, seed in work:
+                assert task is not None  # noqa: S101  # there is work
+                if last not in (None, method):
+                    save()
+                last = method
+                where = f"{name} ({place + 1} of {len(sets)}), {method}, seed {seed}"
+                told(f"{where}{self._time_left()}")
+                began = time.monotonic()
+                for budget, score in self._search(task, method, seed):
+                    results.add(method, name, budget, seed, score)
+                self._took.setdefault(method, []).append(time.monotonic() - began)
+                self._left[method] -= 1
+            if work:
+                save()
+                told("")
+            print(f"{name} ({place + 1} of {len(sets)}): done{self._time_left()}", flush=True)
+
+    def _search(self, task: Task, name: str, seed: int) -> list[tuple[float, float]]:
+        """(budget, score) at each budget."""
+        method = self.methods[name]
+        limits = [(budget, self.suite.seconds(task, budget)) for budget in self.budgets]
+        if method.anytime:
+            meter = run(method.search, task.problem, limits[-1][1], seed)
+            return [(budget, task.scale.score(meter.by(limit))) for budget, limit in limits]
+        found = []
+        for budget, limit in limits:
+            meter = run(method.search, task.problem, limit, seed)
+            found.append((budget, task.scale.score(meter.by(limit))))
+        return found
+
+    def _time_left(self) -> str:
+        if not self._took:
+            return ""
+        means = {name: sum(took) / len(took) for name, took in self._took.items()}
+        typical = sum(means.values()) / len(means)
+        seconds = sum(count * means.get(name, typical) for name, count in self._left.items())
+        return f", about {format_seconds(seconds)} left"
+
+
+def told(text: str) -> None:
+    """A line that the next one takes the place of, for people who watch."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K{text}", end="", flush=True)
+
+
+def facts(results: Results, pair: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What is kept beside the scores."""
+    return {
+        "command": " ".join(_told(options)),
+        "versions": {"python": platform.python_version(), "optuna": optuna.__version__},
+        "summary": compare.summary(results.scores, pair),
+    }
+
+
+def _told(options: argparse.Namespace) -> list[str]:
+    words = ["python -m studies.bench_search --data", options.data.name]
+    words += ["--suite", options.suite, "--seeds", str(options.seeds), "--pair", options.pair]
+    for flag in ("budgets", "methods", "datasets"):
+        if getattr(options, flag):
+            words += [f"--{flag}", *(str(v) for v in getattr(options, flag))]
+    return words
+
+
+def work(arguments: Sequence[str] | None) -> int:
+    """Measure, print, and write."""
+    options = parse(arguments)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    suite = SUITES[options.suite](options.data)
+    there, others = dict(METHODS), None
+    if options.peers_python:
+        others = peers.Peers(options.peers_python)
+        there |= others.methods()
+    try:
+        sets = chosen_sets(suite, options.datasets)
+        stepwise = suite.load(sets[0]).problem.full > 1
+        methods = chosen_methods(suite, there, options.methods, stepwise)
+        results = Results(options.out, suite.name, suite.unit)
+        for name in options.again:
+            if name not in methods:
+                raise BadInput(f"--again {name}: it is not among {', '.join(methods)}")
+            results.forget(name)
+        bench = Bench(suite, methods, options.budgets or suite.budgets, options.seeds)
+        bench.measure(results, sets, lambda: results.save(facts(results, options.pair, options)))
+    finally:
+        if others is not None:
+            others.close()
+    found = compare.summary(results.scores, options.pair)
+    results.save(facts(results, options.pair, options))
+    for line in compare.lines(found, options.pair, suite.unit):
+        print(line)
+    picture = options.out.with_suffix(".png")
+    plot.write(plot.figure(found, options.pair, suite.name, suite.unit), picture)
+    print(f"kept in {options.out} and {picture}")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    return guarded(
+        lambda: work(arguments), "stopped; the same command goes on from what was measured"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,129 @@
+"""Pareto ranking of runs, and the searches that stop runs early by it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from studies.recorded import Meter, Problem, Run
+
+Array = NDArray[np.float64]
+
+RUNGS = (2 / 52, 10 / 52, 1.0)
+"""Shares of a full run after which MO-ASHA ranks."""
+LOOKS = (2 / 52, 5 / 52, 10 / 52)
+"""Shares of a full run after which the pruning rules look."""
+ETA = 3
+PEERS = 4
+"""Fewest earlier runs that a pruning rule compares with."""
+BEATEN = 0.2
+"""The Pareto rule stops a run that more than this share of its peers beat on all goals."""
+SCREENING = 0.5
+"""Share of the budget that `one_epoch` spends on first steps."""
+
+
+def goals(problem: Problem, run: Run, step: int) -> list[float]:
+    """What a run shows at a step, lower is better: the early sign, and the full run's time."""
+    point = run.points[step]
+    shown = [problem.sign(point)]
+    if problem.timed:
+        shown.append(problem.time(point.seconds * problem.full / step))
+    return shown
+
+
+def order(values: Array) -> list[int]:
+    """Rows of [runs, goals] from best to worst.
+
+    Non-dominated sorting, and within each front the rows that are farthest from those before them
+    first (EpsNet: Schmucker et al. 2021, arXiv 2106.12639), from the best in the first goal on.
+    """
+    span = values.max(0) - values.min(0)
+    unit = (values - values.min(0)) / np.where(span > 0, span, 1.0)
+    left, found = list(range(len(values))), list[int]()
+    while left:
+        front = [i for i in left if not any(_dominates(values[j], values[i]) for j in left)]
+        left = [i for i in left if i not in front]
+        chosen = [min(front, key=lambda i: (values[i][0], i))]
+        front.remove(chosen[0])
+        while front:
+            gaps = [min(float(np.linalg.norm(unit[i] - unit[j])) for j in chosen) for i in front]
+            chosen.append(front.pop(int(np.argmax(gaps))))
+        found += chosen
+    return found
+
+
+def _dominates(a: Array, b: Array) -> bool:
+    return bool((a <= b).all() and (a < b).any())
+
+
+def beaten(problem: Problem, meter: Meter, run: Run, step: int) -> bool:
+    """The Pareto rule: whether too many earlier runs were better on all goals at this step."""
+    own = np.array(goals(problem, run, step))
+    peers = [
+        np.array(goals(problem, other, step))
+        for other in meter.runs
+        if other is not run and step in other.points
+    ]
+    better = sum(_dominates(peer, own) for peer in peers)
+    return len(peers) >= PEERS and better > BEATEN * len(peers)
+
+
+def below_median(_: Problem, meter: Meter, run: Run, step: int) -> bool:
+    """Median pruning: whether a run is less accurate than the median of the earlier ones here."""
+    peers = [r.points[step].accuracy for r in meter.runs if r is not run and step in r.points]
+    return len(peers) >= PEERS and run.points[step].accuracy < float(np.median(peers))
+
+
+def draw(problem: Problem, meter: Meter, rng: np.random.Generator) -> Run | None:
+    """Begin a run at random; None if a table holds no further one."""
+    if not problem.table:
+        return meter.start(problem.draw(rng))
+    untried = meter.untried()
+    if not untried:
+        return None
+    (rows,) = problem.parameters
+    return meter.start({rows.name: untried[int(rng.integers(len(untried)))]})
+
+
+def mo_asha(problem: Problem, meter: Meter, seed: int) -> None:
+    """Asynchronous successive halving, ranked by all goals, of configs at random; runs resume."""
+    rng = np.random.default_rng(seed)
+    steps = sorted({problem.step_at(share) for share in RUNGS})
+    while True:
+        run, until = _promotable(problem, meter, steps), 0
+        if run is not None:
+            until = steps[steps.index(run.step) + 1]
+        else:
+            run, until = draw(problem, meter, rng), steps[0]
+        if run is None:
+            return
+        run.train(until)
+
+
+def _promotable(problem: Problem, meter: Meter, steps: list[int]) -> Run | None:
+    for step in reversed(steps[:-1]):
+        reached = [run for run in meter.runs if step in run.points]
+        quota = len(reached) // ETA
+        if not quota:
+            continue
+        ranked = order(np.array([goals(problem, run, step) for run in reached]))
+        for place in ranked[:quota]:
+            if reached[place].step == step:
+                return reached[place]
+    return None
+
+
+def one_epoch(problem: Problem, meter: Meter, seed: int) -> None:
+    """Many runs of one step, then the best of them in full (Egele et al. 2023, arXiv 2307.15422).
+
+    Half of the budget is for the first steps. The best are ranked by all goals.
+    """
+    rng = np.random.default_rng(seed)
+    while meter.spent_s < SCREENING * meter.budget_s:
+        run = draw(problem, meter, rng)
+        if run is None:
+            break
+        run.train(1)
+    seen = list(meter.runs)
+    for place in order(np.array([goals(problem, run, 1) for run in seen])):
+        seen[place].train(problem.full)
