@@ -244,7 +244,7 @@ class Process:
 
     def op_export(self, trial: str, folder: str) -> None:
         """Write a trial's adapter and the rows it was trained on, in order."""
-        from objectives.rows import TEMPLATE, iterate_jsonl, write_jsonl  # noqa: PLC0415  # light
+        from objectives.rows import TEMPLATE, iterate_jsonl, line_of, write_lines  # noqa: PLC0415  # light
 
         target = Path(folder)
         self.trainer.export(trial, target / "adapter")
@@ -252,13 +252,13 @@ class Process:
             shutil.copyfile(template, target / "adapter" / TEMPLATE)
         trained = [(sample.source, sample.row) for sample in self.trainer.history(trial)]
         wanted = set(trained)
-        rows = {
-            (file.stem, number): row | {"source": file.stem}
+        lines = {  # a row that was read many times is made once
+            (file.stem, number): line_of(row | {"source": file.stem})
             for file in (self.run_dir / "data" / "sources").glob("*.jsonl")
             for number, row in enumerate(iterate_jsonl(file))
             if (file.stem, number) in wanted
         }
-        write_jsonl(target / "data" / "train.jsonl", (rows[place] for place in trained))
+        write_lines(target / "data" / "train.jsonl", (lines[place] for place in trained))
 
     def _say(self, done: float, note: str) -> None:
         self.listen(Progress(phase="load", done=done, note=note))

@@ -62,12 +62,22 @@ def to_item(row: Row, task: str, number: int) -> Row:
 
 def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
     """Write rows to a file that is complete or absent, never torn; returns how many."""
+    return write_lines(path, map(line_of, rows))
+
+
+def line_of(row: Row) -> str:
+    """A row as `write_jsonl` writes it."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """As `write_jsonl`, with rows that `line_of` was asked for before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     count = 0
     with part.open("w", encoding="utf-8") as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        for line in lines:
+            file.write(line)
             count += 1
         file.flush()
         os.fsync(file.fileno())

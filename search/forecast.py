@@ -48,6 +48,8 @@ OWN = 0.04
 """Standard deviation of what a shape does beyond its properties' effects."""
 TIMING = 0.03
 """Standard deviation of a segment's measured log seconds per token."""
+SLOWED = 4.0
+"""An evaluation that takes this many times as long as before tells of the machine."""
 AGED = 1.5
 """That grows by this factor with every later segment of the same shape: speeds change."""
 RECENT = 64
@@ -93,8 +95,16 @@ class CostForecast:
             self._weights = None
 
     def learn_evaluation(self, items: str, seconds: float) -> None:
-        """Take in an evaluation; the slowest one counts."""
-        self.evaluation_s[items] = max(seconds, self.evaluation_s.get(items, 0.0))
+        """Take in an evaluation; the slowest one counts.
+
+        One that takes many times as long as before means that the machine has become slow, for the
+        other items as well.
+        """
+        before = self.evaluation_s.get(items, 0.0)
+        if before and seconds > SLOWED * before:
+            for other in self.evaluation_s:
+                self.evaluation_s[other] *= seconds / before
+        self.evaluation_s[items] = max(seconds, before)
 
     def per_token(self, recipe: Recipe) -> tuple[float, float]:
         """(expected, pessimistic) training seconds per token."""

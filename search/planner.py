@@ -28,6 +28,8 @@ SCORED = 3
 RESCORED = FINALISTS + 1
 """Trials that time is reserved for to score again on fresh items, the control among them, and on
 held-out items, where the control is scored as the default recipe anyway."""
+BRACKETS = 3
+"""Brackets that must fit before rungs are made longer than the study asks for."""
 FULL_BRACKET = 6
 """Fewest trials of which successive halving prunes two."""
 SMALLEST_BRACKET = 4
@@ -216,11 +218,12 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
 def _ladder(
     study: Study, search_s: float, final_train_s: float, costs: Costs
 ) -> tuple[int, tuple[int, ...]] | None:
-    """The longest rungs whose first bracket fits: (trials of the bracket, tokens per rung).
+    """The longest rungs whose brackets fit: (trials of a bracket, tokens per rung).
 
-    A full bracket comes before three rungs, three rungs before longer ones, and a bracket too small
-    to prune two trials comes last. The top rung stays below a third of what the final run adds:
-    what time is then left starts further brackets.
+    Rungs are longer than the study's only where `BRACKETS` brackets fit: the sampler learns from
+    one what to try in the next; else one must do. A full bracket comes before three rungs, three
+    rungs before longer ones, and a bracket too small to prune two trials comes last. The top rung
+    stays below a third of what the final run adds: what time is then left starts further brackets.
     """
     longest = final_train_s / costs.token_s / study.eta
     full = min(FULL_BRACKET, study.bracket)
@@ -235,7 +238,8 @@ def _ladder(
                 rungs = tuple(first * study.eta**k for k in range(rung_count))
                 if multiple > 1 and rungs[-1] > longest:
                     continue
-                if bracket_cost(count, rungs, costs, study.eta) <= search_s:
+                brackets = BRACKETS if multiple > 1 else 1
+                if brackets * bracket_cost(count, rungs, costs, study.eta) <= search_s:
                     return count, rungs
     return None
 

@@ -170,6 +170,17 @@ def test_an_evaluation_is_charged_to_a_segment() -> None:
     assert forecast.segment_s(STUDY.experts[0].recipe, 1000) == pytest.approx(bare + 7.7)
 
 
+def test_a_machine_that_became_slow_is_slow_for_all_items() -> None:
+    """An evaluation may take three times as long for its own reasons, but not ten times."""
+    forecast = CostForecast(token_s=0.01)
+    forecast.learn_evaluation("final", 4.0)
+    forecast.learn_evaluation("heldout", 1.0)
+    forecast.learn_evaluation("heldout", 3.0)
+    assert forecast.evaluation_s == {"final": 4.0, "heldout": 3.0}
+    forecast.learn_evaluation("heldout", 30.0)
+    assert forecast.evaluation_s == {"final": 40.0, "heldout": 30.0}
+
+
 def test_assumed_speeds_depend_on_model_and_device() -> None:
     """Larger models are slower, GPUs faster, and launch overhead is a floor."""
     assert assumed_token_s(7e9, cuda=True, cores=1) < assumed_token_s(7e9, cuda=False, cores=64)
