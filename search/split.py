@@ -1,0 +1,187 @@
+"""The split of the budget, decided as the search goes: search on, or train the best for longer?
+
+Both are measured in the final run's loss. More search costs time that the final run then lacks: its
+learning curve, extrapolated, says what that time would have brought. More trials may find a better
+recipe: how far the trials so far lie apart says how much the best of some further ones is expected
+to gain. The search stops when the longer final run is worth more.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from search.budget import format_seconds
+
+DECAY = 0.5
+"""Exponent of a learning curve's power law before three points of it tell. Typical values in
+fine-tuning lie between 0.3 and 0.9."""
+LEAST_DECAY, MOST_DECAY = 0.15, 1.5
+"""A curve's own exponent is believed in this range only: three noisy points give wilder ones."""
+KEPT = 0.7
+"""Share of a difference in loss at the first rung that is still there at the top, before trials
+have shown it."""
+LEAST_KEPT = 0.3
+TRIALS = 4
+"""Fewest trials that tell how far apart recipes lie."""
+POINTS = 200
+"""Of the sum that stands for the integral over losses."""
+
+Curve = Sequence[tuple[float, float]]
+"""(tokens, loss) of a trial at its rungs, in order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What the rest of the budget is for."""
+
+    search_on: bool
+    search_gain: float
+    """Nats by which the next trials are expected to lower the final run's loss."""
+    final_gain: float
+    """Nats by which the time they would take is expected to lower it."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trend:
+    """A learning curve beyond its last point: `loss - drop * (1 - (tokens / n)^-decay)`."""
+
+    tokens: float
+    loss: float
+    drop: float
+    """Nats between the last point and the limit."""
+    decay: float
+
+    def at(self, tokens: float) -> float:
+        """Loss after `tokens`; the last point's, if that is not ahead."""
+        ahead = max(1.0, tokens / self.tokens)
+        return float(self.loss - self.drop * (1 - ahead**-self.decay))
+
+
+def trend(curve: Curve, decay: float | None = None) -> Trend:
+    """The power law through the last points of a curve: flat after one point, or after a rise.
+
+    Args:
+        curve: at least one point.
+        decay: the exponent; fitted to the last three points, if not given and there are three.
+
+    Raises:
+        ValueError: there is no point.
+    """
+    if not curve:
+        raise ValueError("a curve needs a point")
+    tokens, loss = curve[-1]
+    if len(curve) < 2:
+        return Trend(tokens=tokens, loss=loss, drop=0.0, decay=decay or DECAY)
+    before, was = curve[-2]
+    if decay is None:
+        decay = _fitted(curve[-3:]) if len(curve) > 2 else DECAY
+    fallen = max(0.0, was - loss)
+    return Trend(
+        tokens=tokens,
+        loss=loss,
+        drop=fallen / ((tokens / before) ** decay - 1),
+        decay=decay,
+    )
+
+
+def _fitted(curve: Curve) -> float:
+    """The exponent at which one power law goes through three points, by bisection."""
+    (n0, l0), (n1, l1), (n2, l2) = curve
+    if l0 <= l1 or l1 <= l2:
+        return DECAY
+    wanted = (l0 - l1) / (l1 - l2)
+    low, high = LEAST_DECAY, MOST_DECAY
+    for _ in range(40):
+        middle = (low + high) / 2
+        found = (n0**-middle - n1**-middle) / (n1**-middle - n2**-middle)
+        low, high = (middle, high) if found < wanted else (low, middle)
+    return (low + high) / 2
+
+
+def decide(
+    curves: Sequence[Curve],
+    *,
+    count: int,
+    cost_s: float,
+    left_s: float,
+    token_s: float,
+    most_tokens: float = math.inf,
+) -> Decision:
+    """Whether further trials are worth the time that the final run would lose by them.
+
+    Args:
+        curves: every trial that was evaluated.
+        count: how many further trials there would be.
+        cost_s: their time.
+        left_s: what search and final run have left together.
+        token_s: training seconds per token.
+        most_tokens: the final run is of no use beyond these, all told.
+
+    Raises:
+        ValueError: no trial was evaluated.
+    """
+    if not curves:
+        raise ValueError("no trial to decide by")
+    best = trend(min(curves, key=_standing))
+    longer, shorter = (
+        min(most_tokens, best.tokens + max(0.0, seconds) / token_s)
+        for seconds in (left_s, left_s - cost_s)
+    )
+    final_gain = best.at(shorter) - best.at(longer)
+    search_gain = expected_gain(curves, count)
+    search_on = search_gain > final_gain and cost_s <= left_s
+    verb, more = ("goes on", ">") if search_on else ("ends", "<=")
+    reason = (
+        f"the search {verb}: {count} more trials are expected to lower the final loss by "
+        f"{search_gain:.4f}, {more} the {final_gain:.4f} that their {format_seconds(cost_s)} "
+        f"would bring the final run ({len(curves)} trials so far)"
+    )
+    if cost_s > left_s:
+        reason = f"the search ends: {count} more trials take {format_seconds(cost_s)}, too long"
+    return Decision(
+        search_on=search_on, search_gain=search_gain, final_gain=final_gain, reason=reason
+    )
+
+
+def _standing(curve: Curve) -> tuple[float, float]:
+    return -len(curve), curve[-1][1]
+
+
+def expected_gain(curves: Sequence[Curve], count: int) -> float:
+    """Nats by which the best of `count` further trials is expected to beat the best so far.
+
+    Losses at the first rung are taken as normal, with the spread of the better half: trials that
+    went wrong say nothing of the good ones. Of a difference there, the trials that were trained on
+    show how much is left at the top.
+    """
+    if len(curves) < TRIALS:
+        return math.inf
+    firsts = sorted(curve[0][1] for curve in curves)
+    middle = statistics.median(firsts)
+    half = [loss for loss in firsts if loss <= middle]
+    spread = math.sqrt(statistics.fmean((loss - middle) ** 2 for loss in half))
+    if not spread:
+        return 0.0
+    best = min(curves, key=_standing)[0][1]
+    normal = statistics.NormalDist(middle, spread)
+    low = min(best, middle) - 6 * spread
+    width = (best - low) / POINTS
+    gain = sum(
+        (1 - (1 - normal.cdf(low + (k + 0.5) * width)) ** count) * width for k in range(POINTS)
+    )
+    return gain * kept(curves)
+
+
+def kept(curves: Sequence[Curve]) -> float:
+    """Share of a difference at the first rung that is left at the top one: a spread's ratio."""
+    top = max(len(curve) for curve in curves)
+    there = [curve for curve in curves if len(curve) == top]
+    if top < 2 or len(there) < TRIALS:
+        return KEPT
+    before = statistics.pstdev(curve[0][1] for curve in there)
+    after = statistics.pstdev(curve[-1][1] for curve in there)
+    return min(1.0, max(LEAST_KEPT, after / before)) if before else KEPT
