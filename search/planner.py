@@ -192,10 +192,10 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
     search = free - final_train
     if final_train < LADDER[0] * study.first_rung_tokens * costs.token_s:
         return None  # the final run must add at least a first rung
-    ladder = _ladder(study, search, final_train, costs)
-    if ladder is None:
+    found = ladder(study, search, final_train, costs)
+    if found is None:
         return None
-    bracket, rungs = ladder
+    bracket, rungs = found
     return Plan(
         budget_s=budget_s,
         load_s=load,
@@ -215,7 +215,7 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
     )
 
 
-def _ladder(
+def ladder(
     study: Study, search_s: float, final_train_s: float, costs: Costs
 ) -> tuple[int, tuple[int, ...]] | None:
     """The longest rungs whose brackets fit: (trials of a bracket, tokens per rung).

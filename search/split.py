@@ -24,6 +24,8 @@ KEPT = 0.7
 """Share of a difference in loss at the first rung that is still there at the top, before trials
 have shown it."""
 LEAST_KEPT = 0.3
+LEAST_FINAL = 0.1
+"""Share of the time of search and final run together that the final run always gets."""
 TRIALS = 4
 """Fewest trials that tell how far apart recipes lie."""
 POINTS = 200

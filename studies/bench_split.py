@@ -1,0 +1,260 @@
+"""`python -m studies.bench_split --data FOLDER`: how much of a budget should be search?
+
+Whole jobs on LCBench's recorded curves (`studies.bench_search.lcbench` says where the folder comes
+from): brackets of successive halving over configs at random, the default first; then the winner is
+trained on with what is left, to 52 epochs at most. The planner and the rule are those of real jobs:
+`search.planner.ladder` sizes the brackets and rungs, `search.split.decide` ends the search. They
+are compared with fixed splits, and with spending everything on the default config. Told is the
+accuracy of the final run, mean over data sets; budgets are in full runs of the default config.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.cli import Parser, guarded
+from search.errors import BadInput
+from search.planner import SMALLEST_BRACKET, Costs, bracket_cost, ladder
+from search.pruning import quota
+from search.split import LEAST_FINAL, TRIALS, decide
+from studies import Study
+from studies.bench_search.compare import mean_and_error, wilcoxon
+from studies.bench_search.lcbench import EPOCHS, Surrogate
+from studies.catalog import find
+from studies.recorded import Exhausted, Meter, Problem, Run
+
+EPOCH = 1000
+"""Tokens that stand for an epoch, for the planner."""
+FIRST_RUNG = 2
+"""Epochs: the first one's accuracy ranks LCBench's configs no better than chance."""
+FIXED = (0.1, 0.25, 0.5, 0.75)
+DECIDED, DEFAULT = "decided", "default"
+BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(kw_only=True)
+class Replay:
+    """One job on recorded curves."""
+
+    problem: Problem
+    budget_s: float
+    seed: int
+    share: float | None
+    """Share of the budget that is search; decided, if None."""
+    study: Study
+    meter: Meter = field(init=False)
+    reason: str = ""
+    """Why the search ended, if that was decided."""
+
+    def __post_init__(self) -> None:
+        self.meter = Meter(self.problem, self.budget_s)
+        self.rng = np.random.default_rng(self.seed)
+        most = 1 - LEAST_FINAL if self.share is None else self.share
+        self.limit_s = most * self.budget_s
+        self.default = self.meter.start(self.problem.default())
+
+    def run(self) -> float:
+        """Search and final run; returns the final accuracy."""
+        first_s = self.problem.measure(self.default.config, 1).seconds
+        planned = 1 - self.study.final_share if self.share is None else self.share
+        if first_s < self.limit_s:
+            self.default.train(1)  # the probe
+            made = ladder(
+                self.study,
+                planned * self.budget_s,
+                (1 - planned) * self.budget_s,
+                self.costs(),
+            )
+            if made is not None:
+                self.search(*made)
+        return self.final()
+
+    def search(self, size: int, tokens: tuple[int, ...]) -> None:
+        """Brackets until the time is up or the final run is worth more."""
+        self.rungs = sorted({min(EPOCHS, max(1, math.ceil(t / EPOCH))) for t in tokens})
+        self.tokens = tuple(step * EPOCH for step in self.rungs)
+        members = [self.default]
+        if not self.train(self.default, self.rungs[0]):
+            return
+        while self.bracket(members, size):
+            left = self.limit_s - self.meter.spent_s
+            fitting = [n for n in range(size, SMALLEST_BRACKET - 1, -1) if self.cost(n) <= left]
+            if not fitting or not self.goes_on(fitting[0]):
+                return
+            size, members = fitting[0], []
+
+    def bracket(self, members: list[Run], size: int) -> bool:
+        """One bracket; whether there is time for another one."""
+        while len(members) < size:
+            if len(self.meter.runs) >= TRIALS and not self.goes_on(size):
+                size = 0
+                break
+            members.append(self.meter.start(self.problem.draw(self.rng)))
+            if not self.train(members[-1], self.rungs[0]):
+                return False
+        alive = members
+        for step in self.rungs[1:]:
+            alive = sorted(alive, key=lambda run: self.problem.sign(run.point))
+            alive = alive[: quota(len(alive), self.study.eta)]
+            if not all(self.train(run, step) for run in alive):
+                return False
+        return bool(size)
+
+    def goes_on(self, size: int) -> bool:
+        """Whether a further trial is worth its time, where that is decided."""
+        if self.share is not None:
+            return True
+        curves = [
+            [(step * EPOCH, self.problem.sign(run.points[step])) for step in self.rungs
+             if step in run.points]
+            for run in self.meter.runs
+            if self.rungs[0] in run.points
+        ]  # fmt: skip
+        found = decide(
+            curves,
+            count=1,
+            cost_s=self.cost(size) / size,
+            left_s=self.meter.left_s,
+            token_s=self.epoch_s() / EPOCH,
+            most_tokens=EPOCHS * EPOCH,
+        )
+        self.reason = found.reason
+        return found.search_on
+
+    def train(self, run: Run, step: int) -> bool:
+        """Train to a rung if that is foreseen to fit, and does."""
+        if step <= run.step:
+            return True
+        epoch_s = run.point.seconds / run.step if run.step else self.epoch_s()
+        if self.meter.spent_s + epoch_s * (step - run.step) > self.limit_s:
+            return False
+        try:
+            run.train(step)
+        except Exhausted:
+            return False
+        return True
+
+    def final(self) -> float:
+        """The best at the highest rung goes on for as long as the budget allows."""
+        run = self.default
+        seen = [r for r in self.meter.runs if r.step]
+        if seen:
+            top = max(r.step for r in seen)
+            run = min((r for r in seen if r.step == top), key=lambda r: self.problem.sign(r.point))
+        done_s = run.point.seconds if run.step else 0.0
+        step = max(1, run.step)
+        while (
+            step < EPOCHS
+            and self.problem.measure(run.config, step + 1).seconds - done_s <= self.meter.left_s
+        ):
+            step += 1
+        return self.problem.measure(run.config, step).accuracy
+
+    def epoch_s(self) -> float:
+        """Typical seconds of an epoch so far."""
+        return statistics.median(r.point.seconds / r.step for r in self.meter.runs if r.step)
+
+    def costs(self) -> Costs:
+        """The planner's view of that."""
+        token_s = self.epoch_s() / EPOCH
+        return Costs(load_s=0, token_s=token_s, search_eval_s=0, final_eval_s=0)
+
+    def cost(self, size: int) -> float:
+        """Seconds of a bracket."""
+        return bracket_cost(size, self.tokens, self.costs(), self.study.eta)
+
+
+def default_only(problem: Problem, budget_s: float) -> float:
+    """Accuracy when everything is spent on the default config."""
+    return Replay(problem=problem, budget_s=budget_s, seed=0, share=0.0, study=find("demo")).final()
+
+
+def measure(
+    surrogate: Surrogate, sets: Sequence[str], budgets: Sequence[float], seeds: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """budget -> split -> data set -> mean accuracy of the final run."""
+    study = replace(find("demo"), first_rung_tokens=FIRST_RUNG * EPOCH, bracket=9)
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name in sets:
+        problem = surrogate.problem(name)
+        full_s = problem.measure(problem.default(), EPOCHS).seconds
+        for budget in budgets:
+            rows = found.setdefault(f"{budget:g}", {})
+            rows.setdefault(DEFAULT, {})[name] = default_only(problem, budget * full_s)
+            for share in (*FIXED, None):
+                finals = [
+                    Replay(
+                        problem=problem,
+                        budget_s=budget * full_s,
+                        seed=seed,
+                        share=share,
+                        study=study,
+                    ).run()
+                    for seed in range(seeds)
+                ]
+                key = DECIDED if share is None else f"{share:.0%} search"
+                rows.setdefault(key, {})[name] = statistics.fmean(finals)
+    return found
+
+
+def compared(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Per split: mean, and how much better the decided one is (Wilcoxon over data sets)."""
+    told = {}
+    for name, by_set in rows.items():
+        mean, error = mean_and_error(list(by_set.values()))
+        told[name] = {"mean": mean, "error": error}
+        if name != DECIDED:
+            ahead = [rows[DECIDED][key] - value for key, value in by_set.items()]
+            gap, gap_error = mean_and_error(ahead)
+            told[name] |= {"decided_ahead": gap, "ahead_error": gap_error, "p": wilcoxon(ahead)}
+    return told
+
+
+def work(arguments: Sequence[str] | None) -> int:
+    """Measure, print, and write if asked to."""
+    parser = Parser("python -m studies.bench_split", str(__doc__))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the surrogate")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--budgets", type=float, nargs="+", default=list(BUDGETS))
+    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    options = parser.parse_args(arguments)
+    surrogate = Surrogate(options.data)
+    sets = options.datasets or surrogate.sets
+    for name in sets:
+        if name not in surrogate.sets:
+            raise BadInput(f"--datasets {name}: choose from {', '.join(surrogate.sets)}")
+    if options.seeds < 1 or min(options.budgets) <= 0:
+        raise BadInput("--seeds and --budgets must be positive")
+    found = measure(surrogate, sets, options.budgets, options.seeds)
+    told = {budget: compared(rows) for budget, rows in found.items()}
+    for budget, splits in told.items():
+        print(f"{budget} full runs: accuracy of the final run, {len(sets)} sets x {options.seeds}")
+        for name, t in splits.items():
+            text = f"  {name:<11} {t['mean']:.4f} ± {t['error']:.4f}"
+            if name != DECIDED:
+                text += (
+                    f"   decided {t['decided_ahead']:+.4f} ± {t['ahead_error']:.4f}, p {t['p']:.2g}"
+                )
+            print(text)
+    if options.json:
+        facts = {"seeds": options.seeds, "sets": list(sets), "compared": told, "accuracy": found}
+        options.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    return guarded(lambda: work(arguments), "stopped")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
