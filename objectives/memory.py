@@ -186,10 +186,9 @@ class Memory:
         return own.weights(recipe.quantization) + adapter + FIXED, moving
 
     def _factor(self, kind: Kind) -> float:
-        int8, checkpointing, compiled = kind
-        for near in (kind, (int8, not checkpointing, compiled)):
-            if own := self._factors.get(near):
-                return statistics.median(own[-5:])
+        if own := self._factors.get(kind):
+            return statistics.median(own[-5:])
+        int8, _, compiled = kind
         if int8:
             return OUTLIERS
         return UNMEASURED if compiled else PLAIN

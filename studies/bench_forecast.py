@@ -152,11 +152,11 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     print(f"{bench.device.name}, torch {torch.__version__}: {options.shape}{cap}", flush=True)
     for choice in PROBES:
         recipe = made(choice)
-        try:
-            tokens, seconds, gib = bench.train(recipe)
-        except OutOfMemory as error:
-            print(f"probe {_named(choice)}: {error}", flush=True)
+        found, failure = _attempt(bench, recipe)
+        if found is None:
+            print(f"probe {_named(choice)}: {failure}", flush=True)
             continue
+        tokens, seconds, gib = found
         if forecast is None:
             forecast = CostForecast(assumed_token_s(bench.parameters, cuda=True, cores=1))
         forecast.learn(recipe, tokens, seconds)
@@ -182,34 +182,43 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     return 0
 
 
+def _attempt(bench: Bench, recipe: Recipe) -> tuple[tuple[int, float, float] | None, str]:
+    """What `Bench.train` returns, or None and why not; a real lack of memory is learned from."""
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    try:
+        return bench.train(recipe), ""
+    except OutOfMemory as error:
+        return None, str(error)
+    except torch.cuda.OutOfMemoryError as error:
+        failure = str(error).partition(". GPU")[0]
+    # out of the handler: what the error refers to holds memory
+    bench.trainer.out_of_memory(recipe)
+    bench.trainer.forget()
+    torch.cuda.empty_cache()
+    return None, f"MISSED BY THE FORECAST: {failure}"
+
+
 def _held_out(
     bench: Bench, recipe: Recipe, learned: Memory, forecast: CostForecast
 ) -> dict[str, Any]:
-    import torch  # noqa: PLC0415  # --help answers at once
-
-    trainer, failure = bench.trainer, ""
+    trainer = bench.trainer
     line: dict[str, Any] = {}
     began = time.perf_counter()
     try:
         settings, _ = trainer.plan(recipe)
-        needed = learned.needed(recipe, trainer.width(recipe), settings)
-        line = {
-            "positions": settings.positions,
-            "checkpointing": settings.checkpointing,
-            "gib_forecast": needed / 2**30,
-            "tokens_per_s_forecast": 1 / forecast.per_token(recipe)[0],
-        }
-        tokens, seconds, line["gib"] = bench.train(recipe)
-        line["tokens_per_s"] = tokens / seconds
     except OutOfMemory as error:
-        line["refused"] = str(error)
-    except torch.cuda.OutOfMemoryError as error:
-        failure = str(error).partition(". GPU")[0]
-    if failure:  # out of the handler: what the error refers to holds memory
-        line["out_of_memory"] = failure
-        trainer.out_of_memory(recipe)
-        trainer.forget()
-        torch.cuda.empty_cache()
+        return {"refused": str(error)}
+    needed = learned.needed(recipe, trainer.width(recipe), settings)
+    line = {
+        "positions": settings.positions,
+        "checkpointing": settings.checkpointing,
+        "gib_forecast": needed / 2**30,
+        "tokens_per_s_forecast": 1 / forecast.per_token(recipe)[0],
+    }
+    found, line["refused"] = _attempt(bench, recipe)
+    if found:
+        line |= {"gib": found[2], "tokens_per_s": found[0] / found[1]}
     return line | {"wall_s": time.perf_counter() - began}
 
 
@@ -220,7 +229,7 @@ def _named(choice: tuple[int, Targets, Quantization, int, int]) -> str:
 
 def _told(line: dict[str, Any]) -> str:
     if "gib" not in line:
-        return f"{line['recipe']}: {line.get('refused') or line['out_of_memory']}"
+        return f"{line['recipe']}: {line['refused']}"
     found = [
         f"{line[what]:,.{digits}f} {unit} ({line[what + '_forecast'] / line[what] - 1:+.1%})"
         for what, unit, digits in (("gib", "GiB", 1), ("tokens_per_s", "tokens/s", 0))
