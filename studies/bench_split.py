@@ -5,7 +5,9 @@ from): brackets of successive halving over configs at random, the default first;
 trained on with what is left, to 52 epochs at most. The planner and the rule are those of real jobs:
 `search.planner.ladder` sizes the brackets and rungs, `search.split.decide` ends the search. They
 are compared with fixed splits, and with spending everything on the default config. Told is the
-accuracy of the final run, mean over data sets; budgets are in full runs of the default config.
+accuracy of the final run, mean over data sets; budgets are in full runs of the default config. A
+control, `never ended`, plans the same and searches for as long as the final run's least share
+allows: what the decision itself is worth.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ EPOCH = 1000
 FIRST_RUNG = 2
 """Epochs: the first one's accuracy ranks LCBench's configs no better than chance."""
 FIXED = (0.1, 0.25, 0.5, 0.75)
-DECIDED, DEFAULT = "decided", "default"
+DECIDED, DEFAULT, NEVER = "decided", "default", "never ended"
 BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -50,6 +52,8 @@ class Replay:
     share: float | None
     """Share of the budget that is search; decided, if None."""
     study: Study
+    ends: bool = True
+    """Whether the rule may end the search; else only time does."""
     meter: Meter = field(init=False)
     reason: str = ""
     """Why the search ended, if that was decided."""
@@ -110,7 +114,7 @@ class Replay:
 
     def goes_on(self, size: int) -> bool:
         """Whether a further trial is worth its time, where that is decided."""
-        if self.share is not None:
+        if self.share is not None or not self.ends:
             return True
         curves = [
             [(step * EPOCH, self.problem.sign(run.points[step])) for step in self.rungs
@@ -189,7 +193,8 @@ def measure(
         for budget in budgets:
             rows = found.setdefault(f"{budget:g}", {})
             rows.setdefault(DEFAULT, {})[name] = default_only(problem, budget * full_s)
-            for share in (*FIXED, None):
+            kinds = [(f"{share:.0%} search", share, True) for share in FIXED]
+            for key, share, ends in [*kinds, (NEVER, None, False), (DECIDED, None, True)]:
                 finals = [
                     Replay(
                         problem=problem,
@@ -197,10 +202,10 @@ def measure(
                         seed=seed,
                         share=share,
                         study=study,
+                        ends=ends,
                     ).run()
                     for seed in range(seeds)
                 ]
-                key = DECIDED if share is None else f"{share:.0%} search"
                 rows.setdefault(key, {})[name] = statistics.fmean(finals)
     return found
 
@@ -227,13 +232,18 @@ def work(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="default: all")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        raise BadInput(f"--seeds {options.seeds}: give at least 1")
+    for budget in options.budgets:
+        if not 0 < budget < math.inf:
+            raise BadInput(f"--budgets {budget:g}: give a positive number")
+    if options.json and not options.json.parent.is_dir():
+        raise BadInput(f"--json {options.json}: there is no folder {options.json.parent}")
     surrogate = Surrogate(options.data)
     sets = options.datasets or surrogate.sets
     for name in sets:
         if name not in surrogate.sets:
             raise BadInput(f"--datasets {name}: choose from {', '.join(surrogate.sets)}")
-    if options.seeds < 1 or min(options.budgets) <= 0:
-        raise BadInput("--seeds and --budgets must be positive")
     found = measure(surrogate, sets, options.budgets, options.seeds)
     told = {budget: compared(rows) for budget, rows in found.items()}
     for budget, splits in told.items():

@@ -67,6 +67,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.seeds < 1:
         raise BadInput(f"--seeds {options.seeds}: give at least 1")
+    if options.pair not in (*METHODS, *peers.NAMES):
+        known = ", ".join((*METHODS, *peers.NAMES))
+        raise BadInput(f"--pair {options.pair}: choose from {known}")
     for budget in options.budgets or []:
         if not 0 < budget < float("inf"):
             raise BadInput(f"--budgets {budget:g}: give a positive number")

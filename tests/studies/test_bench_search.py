@@ -345,6 +345,7 @@ def test_the_command_compares_and_goes_on_where_it_stopped(
         (("--datasets", "other"), "--datasets other: peft has metamathqa"),
         (("--datasets", "0"), "--datasets 0: peft has 1 to 1"),
         (("--again", "magic"), "--again magic: it is not among"),
+        (("--pair", "magic"), "--pair magic: choose from ours, random"),
         (("--seeds", "0"), "--seeds 0: give at least 1"),
         (("--budgets", "-1"), "--budgets -1: give a positive number"),
         (("--suite", "none"), "invalid choice: 'none'"),

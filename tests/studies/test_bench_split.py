@@ -1,0 +1,167 @@
+"""Replays of the decided split, on made-up curves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.split import LEAST_FINAL
+from studies.bench_search.lcbench import EPOCHS
+from studies.bench_split import (
+    DECIDED,
+    DEFAULT,
+    EPOCH,
+    FIRST_RUNG,
+    FIXED,
+    Replay,
+    compared,
+    default_only,
+    main,
+)
+from studies.catalog import find
+from studies.recorded import Config, Parameter, Point, Problem
+
+STUDY = replace(find("demo"), first_rung_tokens=FIRST_RUNG * EPOCH, bracket=9)
+FULL_S = float(EPOCHS)
+"""Seconds of a full run."""
+
+
+def problem(*, apart: float, gain: float) -> Problem:
+    """Curves that end `gain` above their start, at limits up to `apart` below the best one.
+
+    The default is the worst config; an epoch takes a second.
+    """
+
+    def measure(config: Config, step: int) -> Point:
+        top = 0.95 - apart * (1 - float(config["x"]))
+        accuracy = top - gain * step**-0.5
+        return Point(accuracy=accuracy, loss=1 - accuracy, seconds=float(step))
+
+    return Problem(
+        name="made up",
+        parameters=(Parameter(name="x", default=0.0),),
+        full=EPOCHS,
+        measure=measure,
+        early="accuracy",
+    )
+
+
+def replay(of: Problem, budget_s: float, share: float | None, seed: int = 0) -> Replay:
+    """One job, not yet run."""
+    return Replay(problem=of, budget_s=budget_s, seed=seed, share=share, study=STUDY)
+
+
+RECIPES_MATTER = problem(apart=0.5, gain=0.02)
+LENGTH_MATTERS = problem(apart=0.002, gain=0.6)
+
+
+@pytest.mark.parametrize(("budget_s", "epochs"), [(10.5, 10), (52.0, 52), (500.0, 52)])
+def test_everything_on_the_default_is_one_run_of_it(budget_s: float, epochs: int) -> None:
+    """As long as the budget allows, and no longer than the recorded curve."""
+    of = LENGTH_MATTERS
+    assert default_only(of, budget_s) == of.measure(of.default(), epochs).accuracy
+
+
+@pytest.mark.parametrize("share", [*FIXED, None])
+@pytest.mark.parametrize("budget", [0.5, 1, 4])
+def test_the_search_keeps_to_its_share(share: float | None, budget: float) -> None:
+    """A fixed one, or all but the least that the final run always gets."""
+    job = replay(RECIPES_MATTER, budget * FULL_S, share)
+    job.run()
+    most = 1 - LEAST_FINAL if share is None else share
+    assert 0 < job.meter.spent_s <= most * budget * FULL_S
+
+
+def test_the_final_run_goes_on_from_the_winner_with_what_is_left() -> None:
+    """Its epochs in the search are not paid twice."""
+    job = replay(RECIPES_MATTER, FULL_S, 0.5)
+    accuracy = job.run()
+    top = max(run.step for run in job.meter.runs)
+    winner = max((r for r in job.meter.runs if r.step == top), key=lambda r: float(r.config["x"]))
+    step = min(EPOCHS, top + math.floor(job.meter.left_s))
+    assert step > top
+    assert accuracy == RECIPES_MATTER.measure(winner.config, step).accuracy
+
+
+@pytest.mark.parametrize("share", [0.5, None])
+def test_the_same_seed_gives_the_same_split(share: float | None) -> None:
+    """So that a figure can be had again."""
+    one, two = (replay(RECIPES_MATTER, 2 * FULL_S, share, seed=3) for _ in range(2))
+    assert one.run() == two.run()
+    assert one.reason == two.reason
+    assert one.meter.spent_s == two.meter.spent_s
+
+
+def test_the_search_is_longer_where_recipes_lie_apart() -> None:
+    """On steep curves of recipes that are alike it ends early, and says why."""
+    apart, alike = (replay(of, 2 * FULL_S, None) for of in (RECIPES_MATTER, LENGTH_MATTERS))
+    apart.run()
+    alike.run()
+    assert alike.meter.spent_s < apart.meter.spent_s
+    assert alike.reason.startswith("the search ends: 1 more trials are expected")
+
+
+def test_the_control_is_ended_by_time_alone() -> None:
+    """It goes on where the rule would have ended the search, and gives no reason."""
+    decided = replay(LENGTH_MATTERS, 2 * FULL_S, None)
+    control = replace(decided, ends=False)
+    decided.run()
+    control.run()
+    assert control.meter.spent_s > decided.meter.spent_s
+    assert not control.reason
+
+
+@pytest.mark.parametrize("of", [RECIPES_MATTER, LENGTH_MATTERS])
+def test_the_decided_split_is_near_the_best_fixed_one(of: Problem) -> None:
+    """Within a hundredth, and no worse than everything on the default recipe."""
+    seeds = range(8)
+    finals = {
+        share: statistics.fmean(replay(of, 2 * FULL_S, share, seed).run() for seed in seeds)
+        for share in (*FIXED, None)
+    }
+    decided = finals.pop(None)
+    assert decided >= max(finals.values()) - 0.01
+    assert decided >= default_only(of, 2 * FULL_S)
+
+
+def test_the_decided_split_is_compared_with_each_other_one() -> None:
+    """By the mean of the data sets' gaps."""
+    rows = {
+        DEFAULT: {"a": 0.5, "b": 0.5, "c": 0.6},
+        "50% search": {"a": 0.7, "b": 0.8, "c": 0.9},
+        DECIDED: {"a": 0.7, "b": 0.9, "c": 0.9},
+    }
+    pytest.importorskip("scipy")
+    told = compared(rows)
+    assert told[DEFAULT]["decided_ahead"] == pytest.approx(0.3)
+    assert told["50% search"]["decided_ahead"] == pytest.approx(0.1 / 3)
+    assert told[DECIDED]["mean"] == pytest.approx(2.5 / 3)
+    assert "p" not in told[DECIDED]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--seeds", "0"), "--seeds 0: give at least 1"),
+        (("--budgets", "1", "nan"), "--budgets nan: give a positive number"),
+        (("--budgets", "inf"), "--budgets inf: give a positive number"),
+        (("--budgets", "0"), "--budgets 0: give a positive number"),
+        (("--json", "/nowhere/x.json"), "--json /nowhere/x.json: there is no folder /nowhere"),
+        ((), "give the folder `lcbench` of github.com/slds-lmu/yahpo_data"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    more: tuple[Any, ...], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is measured."""
+    if not more:
+        pytest.importorskip("onnxruntime")
+    assert main(["--data", str(tmp_path), *more]) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
