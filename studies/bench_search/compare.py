@@ -12,6 +12,8 @@ from studies.bench_search.results import Scores
 
 LEVEL = 0.05
 """p below which a difference is called significant."""
+FEWEST = 6
+"""Problems of which Wilcoxon's test can give such a p at all."""
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -85,8 +87,11 @@ def pairs(scores: Scores, budget: str, method: str) -> dict[str, dict[str, Any]]
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
-    """`better`, `worse` or `equal`, by the honest test."""
+    """`better` or `worse` by the honest test, else `equal`; `open` if too few problems can tell."""
     p = facts["p_problems"] if facts["p_problems"] is not None else facts["p_seeds"]
+    problems = facts["better"] + facts["equal"] + facts["worse"]
+    if 1 < problems < FEWEST:
+        return "open"
     if p >= LEVEL:
         return "equal"
     return "better" if facts["difference"] > 0 else "worse"

@@ -21,7 +21,12 @@ def figure(summary: Mapping[str, Any], method: str, suite: str, unit: str) -> Fi
             over = "error_over_problems" if m["problems"] > 1 else "error_over_seeds"
             colour = "#b5482a" if name == method else "#4a6a8a"
             axes.errorbar(m["mean"], place, xerr=m[over], fmt="o", color=colour, capsize=2, ms=4)
-        axes.set_yticks(range(len(ranked)), [name for name, _ in ranked], fontsize=8)
+        most = max(m["problems"] for _, m in ranked)
+        names = [
+            name if m["problems"] == most else f"{name} ({m['problems']} of {most} sets)"
+            for name, m in ranked
+        ]
+        axes.set_yticks(range(len(ranked)), names, fontsize=8)
         axes.set_title(f"{suite}, {budget} {unit}", fontsize=9)
         axes.set_xlabel("mean score (1 = best known)", fontsize=8)
         axes.tick_params(axis="x", labelsize=8)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from search.errors import BadInput, WorkerFailed
-from studies.bench_search import compare, halving, lcbench, peers
+from studies.bench_search import compare, halving, lcbench, peers, plot
 from studies.bench_search.__main__ import main
 from studies.bench_search.methods import METHODS, run
 from studies.bench_search.results import Results
@@ -265,6 +265,26 @@ def test_only_what_both_methods_searched_is_compared() -> None:
     found = compare.pairs(made, "5", "a")["b"]
     assert found["better"] + found["equal"] + found["worse"] == 9
     assert found["searches"] == 44
+
+
+def test_too_few_problems_leave_it_open() -> None:
+    """With five, no gap can be significant, so that neither is its absence a finding."""
+    made = scores(0.05)
+    for k in range(5, 10):
+        del made["b"][f"p{k}"]
+    found = compare.pairs(made, "5", "a")["b"]
+    assert found["p_problems"] > compare.LEVEL
+    assert found["verdict"] == "open"
+    least = [0.1 + k / 100 for k in range(compare.FEWEST)]
+    assert compare.wilcoxon(least) < compare.LEVEL < compare.wilcoxon(least[1:])
+
+
+def test_the_plot_says_which_methods_searched_fewer_problems() -> None:
+    """Their means are of other problems."""
+    made = scores(0.05)
+    del made["b"]["p0"]
+    axes = plot.figure(compare.summary(made, "a"), "a", "lcbench", "full runs").axes[0]
+    assert {label.get_text() for label in axes.get_yticklabels()} == {"a", "b (9 of 10 sets)"}
 
 
 def test_a_single_problem_is_compared_over_its_seeds() -> None:
