@@ -23,6 +23,8 @@ from spaces import Recipe
 
 PROBE_STEPS = 3
 """Steps of the default recipe that tell how fast this machine trains; they count as its own."""
+PROBED = 3
+"""Recipes that are tried before a plan is made with assumed speeds."""
 SAME_FAILURE = 3
 """The job stops after this many failures of the training process in a row."""
 
@@ -71,21 +73,30 @@ def learn(job: Job, recipe: Recipe, trained: Trained) -> None:
 
 
 def probe(job: Job) -> None:
-    """Train the default recipe's first steps: they tell how fast this machine is."""
-    if not job.store.records():
-        start_trial(job, 0)
-    record = job.store.records()[0]
-    if record.train_s or record.finished:
+    """Train the first steps of the default recipe, or of the next that can be trained.
+
+    They tell how fast this machine is.
+    """
+    for number in range(PROBED):
+        if len(job.store.records()) <= number:
+            start_trial(job, 0)
+        record = job.store.records()[number]
+        if record.train_s:
+            return
+        if record.finished:
+            continue  # it cannot be trained
+        trained = attempt(job, number, PROBE_STEPS, None, "probe")
+        if trained is None:
+            if not job.store.records()[number].finished:
+                probe(job)  # the training process was started again
+                return
+            continue
+        job.store.add_segment(number, trained)
+        learn(job, record.recipe, trained)
+        speed = 1 / job.forecast.per_token(record.recipe)[0]
+        name = "the default recipe" if number == 0 else f"trial {number}'s recipe"
+        job.say(f"probe: {speed:,.0f} tokens/s with {name}")
         return
-    trained = attempt(job, 0, PROBE_STEPS, None, "probe")
-    if trained is None:
-        if not job.store.records()[0].finished:
-            probe(job)  # the training process was started again
-        return
-    job.store.add_segment(0, trained)
-    learn(job, record.recipe, trained)
-    speed = 1 / job.forecast.per_token(record.recipe)[0]
-    job.say(f"probe: {speed:,.0f} tokens/s with the default recipe")
 
 
 def attempt(

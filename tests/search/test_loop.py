@@ -278,6 +278,7 @@ def test_a_default_recipe_that_cannot_be_trained_does_not_end_the_job(
     summary = summary_of(simulation)
     assert summary["default"] is None
     assert summary["final"] is not None
+    assert any("with trial 1's recipe" in line for line in simulation.view.lines)
 
 
 def test_a_job_of_which_nothing_can_be_trained_says_so(tmp_path: Path) -> None:
