@@ -5,9 +5,11 @@ So a killed job goes on by asking again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
-from search.planner import affordable_bracket, costs_of
+from search.planner import affordable_bracket, bracket_cost, costs_of
+from search.split import TRIALS, decide
 from search.state import Job
 from search.store import Record
 
@@ -61,14 +63,14 @@ def next_action(job: Job) -> Action | None:
     bracket = max((r.bracket for r in records), default=0)
     members = [r for r in records if r.bracket == bracket]
     alive = [r for r in members if not r.finished]
-    left = job.left() - plan.reserve_s
+    left = job.left() - plan.least_reserve_s
     size = job.store.noted(f"bracket_{bracket}") or plan.bracket
     started = [r for r in alive if not r.rungs]
     if started:
         return admit(job, started[0], 0, left)
     if len(members) < size and not any(r.promoted for r in members):
         cost = job.forecast.segment_s(job.study.experts[0].recipe, plan.rungs[0])
-        if cost <= left:
+        if cost <= left and worth_it(job, records, size):
             return New(bracket=bracket)
     for rung in range(len(plan.rungs)):
         reached = [r for r in members if len(r.rungs) > rung]
@@ -85,10 +87,36 @@ def next_action(job: Job) -> Action | None:
         return None  # not one trial of a bracket could be trained: more of them would not help
     costs = costs_of(job.forecast, job.study, 0.0)
     count = affordable_bracket(plan, left, costs, job.study.eta)
-    if count:
+    if count and worth_it(job, records, count):
         job.store.note(f"bracket_{bracket + 1}", count)
         return New(bracket=bracket + 1)
     return None
+
+
+def worth_it(job: Job, records: Sequence[Record], size: int) -> bool:
+    """Whether a further trial, of a bracket of `size`, is worth its time.
+
+    The answer no is kept: a resumed search has less time, and ends where it did.
+    """
+    curves = [[(float(rung.tokens), rung.loss) for rung in r.rungs] for r in records if r.rungs]
+    if job.planned().least_final_s is None or len(curves) < TRIALS:
+        return True
+    if job.store.noted("search_end"):
+        return False
+    plan = job.planned()
+    costs = costs_of(job.forecast, job.study, 0.0)
+    default = job.study.experts[0].recipe
+    found = decide(
+        curves,
+        count=1,
+        cost_s=bracket_cost(size, plan.rungs, costs, job.study.eta) / size,
+        left_s=job.left() - plan.least_reserve_s + plan.floor_s,
+        token_s=job.forecast.per_token(default)[0],
+    )
+    if not found.search_on:
+        job.store.note("search_end", asdict(found))
+        job.say(found.reason)
+    return found.search_on
 
 
 def admit(job: Job, record: Record, rung: int, left: float) -> Segment | CutOff:

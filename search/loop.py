@@ -62,6 +62,20 @@ def search(job: Job) -> None:
     while action := next_action(job):
         carry_out(job, action)
         job.view.refresh(job)
+    settle(job)
+
+
+def settle(job: Job) -> None:
+    """The search is over: what is left is the final run's."""
+    if job.planned().least_final_s is None:
+        return
+    end = job.store.noted("search_end")
+    reason = end["reason"] if end else "the search ends: no further trial fits"
+    job.plan = job.planned().decided(job.left(), reason)
+    job.store.note("plan", job.plan.to_dict())
+    if not end:
+        job.say(reason)
+    job.say(f"the final run gets {format_seconds(job.plan.final_train_s)}")
 
 
 def learn(job: Job, recipe: Recipe, trained: Trained) -> None:
@@ -186,7 +200,7 @@ def segment(job: Job, action: Segment) -> None:
     until_step = steps_at(recipe, plan.rungs[action.rung])
     evaluation = KNOWN * job.forecast.evaluation_s["search"]
     note = f"rung {action.rung}"
-    deadline_s = job.left() - plan.reserve_s - evaluation
+    deadline_s = job.left() - plan.least_reserve_s - evaluation
     trained = attempt(job, action.trial, until_step, deadline_s, note)
     if trained is None:
         return

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from search.budget import format_seconds
 from search.errors import BudgetTooSmall
 from search.forecast import KNOWN, CostForecast
 from search.pruning import FINALISTS, quota
+from search.split import LEAST_FINAL
 from studies import Study
 
 MARGIN_SHARE = 0.01
@@ -33,6 +34,10 @@ BRACKETS = 3
 FULL_BRACKET = 6
 """Fewest trials of which successive halving prunes two."""
 SMALLEST_BRACKET = 4
+LATER = (
+    "; that is planned, but the search ends sooner if the time of further trials is worth more to "
+    f"the final run, and goes on if it is worth less, up to {1 - LEAST_FINAL:.0%}"
+)
 LADDER = (
     *(0.25, 0.375, 0.5, 0.75),
     *(1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512),
@@ -78,6 +83,8 @@ class Plan:
     bracket: int
     """Trials that start together."""
     reason: str
+    least_final_s: float | None = None
+    """What the search leaves to the final run whatever it finds; if None, the split is fixed."""
     finalists_s: float = 0.0
     """Scoring the finalists again on fresh items, before one is chosen."""
     heldout_s: float = 0.0
@@ -85,8 +92,30 @@ class Plan:
 
     @property
     def reserve_s(self) -> float:
-        """What the search must leave."""
+        """What is kept from the search, as the split is planned or was decided."""
         return self.finalists_s + self.heldout_s + self.after_finalists_s
+
+    @property
+    def least_reserve_s(self) -> float:
+        """What the search must leave whatever it finds."""
+        return self.reserve_s - self.final_train_s + self.floor_s
+
+    @property
+    def floor_s(self) -> float:
+        """What of that is the final run's training."""
+        return self.final_train_s if self.least_final_s is None else self.least_final_s
+
+    def decided(self, left_s: float, reason: str) -> Plan:
+        """The split as it came out, with `left_s` left when the search ended."""
+        final = max(0.0, left_s - self.least_reserve_s + self.floor_s)
+        search = self.search_s + self.final_train_s - final
+        return replace(
+            self,
+            search_s=search,
+            final_train_s=final,
+            least_final_s=min(final, self.floor_s),
+            reason=reason,
+        )
 
     @property
     def after_finalists_s(self) -> float:
@@ -201,6 +230,7 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
         load_s=load,
         search_s=search,
         final_train_s=final_train,
+        least_final_s=None if study.fixed_split else min(final_train, LEAST_FINAL * free),
         final_eval_s=final_eval,
         export_s=EXPORT_S,
         margin_s=margin,
@@ -209,8 +239,9 @@ def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Pl
         rungs=rungs,
         bracket=bracket,
         reason=(
-            f"{study.final_share:.0%} of what fixed costs leave is kept for the final run, "
+            f"{study.final_share:.0%} of what fixed costs leave is for the final run, "
             "which goes on from the chosen trial's checkpoint"
+            + ("" if study.fixed_split else LATER)
         ),
     )
 

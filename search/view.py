@@ -171,7 +171,7 @@ def budget_bar(job: Job, width: int) -> Text:
         upto = min(cells, round(cells * done / job.budget_s))
         text.append("█" * (upto - used), style=COLOURS[kind])
         used = max(used, upto)
-    reserve = job.plan.reserve_s if job.plan and job.phase in SEARCHING else 0.0
+    reserve = job.plan.least_reserve_s if job.plan and job.phase in SEARCHING else 0.0
     kept = min(cells - used, round(cells * reserve / job.budget_s))
     text.append("░" * (cells - used - kept), style="grey42")
     text.append("▒" * kept, style=COLOURS[Kind.FINAL_TRAIN])

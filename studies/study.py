@@ -133,7 +133,9 @@ class Study:
     bracket: int = 9
     """Trials that start together at the first rung."""
     final_share: float = 0.45
-    """Share of the time left after fixed costs that is reserved for the final run."""
+    """Share of the time left after fixed costs that is planned for the final run."""
+    fixed_split: bool = False
+    """Whether the final run gets just that; else the search decides (`search.split`)."""
     chat_template: str | None = None
     """Jinja template of a conversation, for a base model whose tokenizer has none."""
     rules: Callable[[Study], None] | None = None

@@ -20,6 +20,7 @@ from search.planner import (
     least_budget,
     make_plan,
 )
+from search.split import LEAST_FINAL
 from spaces import Quantization, Targets
 from studies.catalog import find
 
@@ -95,6 +96,41 @@ def test_scoring_the_finalists_again_is_reserved_before_the_search() -> None:
     assert plan.after_heldout_s == plan.final_train_s + plan.after_training_s
     for name in ("finalists", "held-out check"):
         assert any(line.startswith(name) for line in plan.lines())
+
+
+def test_the_search_may_go_beyond_its_share_but_not_to_the_end() -> None:
+    """What it must leave is less than what is planned; a fixed split leaves no choice."""
+    plan = make_plan(STUDY, 3600, 0, COSTS)
+    both = plan.search_s + plan.final_train_s
+    assert plan.floor_s == pytest.approx(LEAST_FINAL * both)
+    assert plan.reserve_s - plan.least_reserve_s == pytest.approx(plan.final_train_s - plan.floor_s)
+    fixed = make_plan(replace(STUDY, fixed_split=True), 3600, 0, COSTS)
+    assert fixed.least_reserve_s == fixed.reserve_s == plan.reserve_s
+    assert "further trials" in plan.reason
+    assert "further trials" not in fixed.reason
+
+
+@given(st.floats(0, 1))
+def test_a_decided_split_gives_the_final_run_all_that_is_left(share: float) -> None:
+    """The parts still add up, whenever the search ended, and deciding again changes nothing."""
+    plan = make_plan(STUDY, 3600, 0, COSTS)
+    room = plan.search_s + plan.final_train_s - plan.floor_s
+    left = plan.least_reserve_s + share * room
+    found = plan.decided(left, "because")
+    assert found.reserve_s == pytest.approx(left)
+    assert found.load_s + found.search_s + found.reserve_s == pytest.approx(3600)
+    assert found.floor_s == plan.floor_s
+    assert found.decided(left, "because") == found
+    assert Plan.from_dict(found.to_dict()).reason == "because"
+
+
+def test_a_search_that_took_too_long_leaves_the_final_run_what_there_is() -> None:
+    """Never less than nothing."""
+    plan = make_plan(STUDY, 3600, 0, COSTS)
+    for left in (plan.least_reserve_s / 2, 0.0):
+        found = plan.decided(left, "late")
+        assert 0 <= found.final_train_s < plan.floor_s
+        assert found.floor_s <= found.final_train_s
 
 
 def test_a_plan_of_an_older_run_reserves_nothing_for_finalists() -> None:

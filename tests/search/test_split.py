@@ -93,6 +93,14 @@ def test_before_there_are_trials_to_compare_the_search_goes_on() -> None:
     assert decide([[(1000, 2.0)]] * 3, count=1, cost_s=10, left_s=100, token_s=0.001).search_on
 
 
+def test_before_a_trial_was_trained_on_the_search_goes_on() -> None:
+    """One point of a curve does not tell what longer training is worth."""
+    alike = [[(1000, 2.0 + gap)] for gap in (0.0, 0.0, 0.0, 0.0, 0.0)]
+    found = decide(alike, count=1, cost_s=10, left_s=100, token_s=0.001)
+    assert found.search_on
+    assert "no trial was trained on yet" in found.reason
+
+
 SPREAD = [power(1.0 + gap, 0.1) for gap in (0.0, 0.2, 0.4, 0.6, 0.8)]
 ALIKE = [power(1.0 + gap, 2.0) for gap in (0.0, 0.002, 0.004, 0.006, 0.008)]
 
@@ -102,7 +110,7 @@ def test_recipes_far_apart_on_flat_curves_are_searched_on() -> None:
     found = decide(SPREAD, count=6, cost_s=60, left_s=600, token_s=0.01)
     assert found.search_on
     assert found.search_gain > found.final_gain > 0
-    assert found.reason.startswith("the search goes on: 6 more trials")
+    assert found.reason.startswith("the search goes on: 6 further trials may")
 
 
 def test_recipes_alike_on_steep_curves_are_not() -> None:
