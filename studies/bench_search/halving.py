@@ -39,16 +39,19 @@ def order(values: Array) -> list[int]:
     """
     span = values.max(0) - values.min(0)
     unit = (values - values.min(0)) / np.where(span > 0, span, 1.0)
-    left, found = list(range(len(values))), list[int]()
-    while left:
-        front = [i for i in left if not any(_dominates(values[j], values[i]) for j in left)]
-        left = [i for i in left if i not in front]
-        chosen = [min(front, key=lambda i: (values[i][0], i))]
-        front.remove(chosen[0])
-        while front:
-            gaps = [min(float(np.linalg.norm(unit[i] - unit[j])) for j in chosen) for i in front]
-            chosen.append(front.pop(int(np.argmax(gaps))))
-        found += chosen
+    above, below = values[:, None], values[None]
+    beats: NDArray[np.bool_] = np.all(above <= below, -1) & np.any(above < below, -1)
+    left, found = np.ones(len(values), bool), list[int]()
+    while left.any():
+        front = np.flatnonzero(left & ~beats[left].any(0))
+        left[front] = False
+        place = int(values[front, 0].argmin())
+        gaps = np.full(len(front), np.inf)
+        for _ in front:
+            found.append(int(front[place]))
+            gaps = np.minimum(gaps, np.linalg.norm(unit[front] - unit[front[place]], axis=1))
+            gaps[place] = -np.inf
+            place = int(gaps.argmax())
     return found
 
 
