@@ -20,7 +20,7 @@ from studies.bench_search.results import Results
 from studies.recorded import Config, Meter, Parameter, Point, Problem, Scale
 
 HERE = [name for name in METHODS if name != "ours"]
-LCBENCH = Path("/work/shared/replay/lcbench")
+LCBENCH = Path(__file__).parents[3] / "shared" / "replay" / "lcbench"
 
 
 def curve(config: Config, step: int) -> Point:
