@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search.errors import BadInput
 from spaces.mixture import SPREAD, to_coordinates, to_mixture
+from spaces.prior import Prior
 from spaces.recipe import Quantization, Recipe, Targets, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+PRIORS = (
+    *("rank", "alpha_ratio", "targets", "quantization", "packing"),
+    *("max_length", "learning_rate", "tokens_per_step"),
+)
+"""Axes that can have a prior; the mixture's is its natural shares."""
 
 
 class SuggestsParameters(Protocol):
@@ -48,6 +56,8 @@ class Space:
     tokens_per_step: tuple[int, ...] = (8192,)
     natural_mixture: Mapping[str, float]
     """The centre of the mixture search: weight per source."""
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    """What experts hold of an axis, by the name of its parameter (see `suggest`)."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "learning_rate"):
@@ -59,7 +69,18 @@ class Space:
                 raise BadInput(f"space: {name} has no choice")
         if not self.tokens_per_step:
             raise BadInput("space: tokens_per_step has no choice")
+        for name in self.priors:
+            if name not in PRIORS:
+                raise BadInput(
+                    f"space: a prior names {name!r}; it can be one of {', '.join(PRIORS)}"
+                )
         object.__setattr__(self, "natural_mixture", normalised(self.natural_mixture))
+
+    def believed(self, params: Mapping[str, Any]) -> float:
+        """What experts hold of parameters: a logarithm, at most 0; 0 for what they would take."""
+        return math.fsum(
+            math.log(prior.weight(params[name])) for name, prior in self.priors.items()
+        )
 
     def without(self, removed: Mapping[Quantization, str]) -> Space:
         """The space a device can do: quantization kinds in `removed` (kind -> reason) are left out.

@@ -1,0 +1,131 @@
+"""Parameters as points: how Optuna's distributions become numbers for the surrogate, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+Array = NDArray[np.float64]
+
+
+class Axes:
+    """The axes of a space; a point has one number per axis.
+
+    Of an interval, the position in [0, 1] on its own (perhaps logarithmic) scale; of a list of
+    choices, the index. A distribution with a single value is no axis, but `decode` returns it.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+        self._fixed = {name: _single(d) for name, d in distributions.items() if d.single()}
+        self.axes = {
+            name: d for name, d in sorted(distributions.items()) if name not in self._fixed
+        }
+        self.names = tuple(self.axes)
+        self.choices: NDArray[np.int64] = np.array(
+            [len(d.choices) if isinstance(d, CategoricalDistribution) else 0
+             for d in self.axes.values()],
+            np.int64,
+        )  # fmt: skip
+        """Choices per axis; 0 for an interval."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def encode(self, params: Sequence[Mapping[str, Any]]) -> Array:
+        """Points [n, axes] of parameters."""
+        rows = [[_position(d, p[name]) for name, d in self.axes.items()] for p in params]
+        return np.array(rows, np.float64).reshape(len(params), len(self))
+
+    def decode(self, point: Array) -> dict[str, Any]:
+        """The parameters nearest to a point [axes]."""
+        found = {
+            name: _value(d, float(number))
+            for (name, d), number in zip(self.axes.items(), point, strict=True)
+        }
+        return found | self._fixed
+
+    def draw(self, rng: np.random.Generator, count: int) -> Array:
+        """Points [count, axes] at random; every interval is covered evenly (Latin hypercube)."""
+        points = np.empty((count, len(self)))
+        for axis, choices in enumerate(self.choices):
+            if choices:
+                points[:, axis] = rng.integers(choices, size=count)
+            else:
+                points[:, axis] = (rng.permutation(count) + rng.random(count)) / count
+        return points
+
+    def vary(self, rng: np.random.Generator, parents: Array, count: int) -> Array:
+        """Points [count, axes] near some of `parents` [n, axes]."""
+        points: Array = parents[rng.integers(len(parents), size=count)].copy()
+        width = rng.choice([0.2, 0.07, 0.02], size=(count, 1))
+        moved = rng.random(points.shape) < max(0.4, 1.5 / max(1, len(self)))
+        step = rng.normal(size=points.shape) * width
+        for axis, choices in enumerate(self.choices):
+            if choices:
+                other = moved[:, axis] & (rng.random(count) < 0.3)
+                points[other, axis] = rng.integers(choices, size=int(other.sum()))
+            else:
+                shifted = points[:, axis] + np.where(moved[:, axis], step[:, axis], 0.0)
+                points[:, axis] = np.clip(shifted, 0.0, 1.0)
+        return points
+
+    def slopes(self, points: Array) -> Array:
+        """Points [n, axes] as numbers of about unit size, for a linear trend; choices have none."""
+        found: Array = np.where(self.choices > 0, 0.0, 2 * points - 1)
+        return found
+
+    def differences(self, some: Array, others: Array) -> Array:
+        """Squared differences [axes, n, m] of points; of different choices, 1."""
+        found: Array = some.T[:, :, None] - others.T[:, None, :]
+        np.multiply(found, found, out=found)
+        for axis in np.flatnonzero(self.choices):
+            found[axis] = found[axis] > 0
+        return found
+
+
+def _single(distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[0]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
+    return distribution.low
+
+
+def _ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
+    """An interval's ends on its scale; a whole number stands for half a step to either side."""
+    low, high = float(distribution.low), float(distribution.high)
+    if distribution.step is not None:
+        low, high = low - distribution.step / 2, high + distribution.step / 2
+    return (math.log(low), math.log(high)) if distribution.log else (low, high)
+
+
+def _position(distribution: BaseDistribution, value: Any) -> float:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.to_internal_repr(value)
+    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
+    low, high = _ends(distribution)
+    number = math.log(value) if distribution.log else float(value)
+    return min(1.0, max(0.0, (number - low) / (high - low)))
+
+
+def _value(distribution: BaseDistribution, position: float) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(position)]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)  # noqa: S101
+    low, high = _ends(distribution)
+    number = low + position * (high - low)
+    number = math.exp(number) if distribution.log else number
+    if distribution.step is not None:
+        steps = round((number - distribution.low) / distribution.step)
+        number = distribution.low + steps * distribution.step
+    number = min(max(number, distribution.low), distribution.high)
+    return int(number) if isinstance(distribution, IntDistribution) else float(number)
