@@ -32,7 +32,7 @@ the copy in bfloat16 that is computed with."""
 LOGIT_BYTES = 12
 """Per logit of a chunk: itself, its float32 value, and the gradient."""
 CHUNK = 4096
-"""Rows of logits at once, as in `objectives.passes`."""
+"""Rows of logits that `objectives.passes` holds at once."""
 FIXED = 0.3 * GIB
 """The libraries' workspaces."""
 LEAST = 1024

@@ -85,8 +85,6 @@ def needs_whole_head(model: Any, samples: Sequence[Sample], device: Device) -> b
 
 HALF = 5e-3
 """Most relative difference of logits that bfloat16's rounding is taken to make."""
-
-
 EXACT = 1e-3
 """Most mean change of likely tokens' log-probabilities in a pack, in float32."""
 ROUNDED = 0.2

@@ -26,13 +26,11 @@ from torch.utils.checkpoint import checkpoint
 
 from objectives.adapter import Slot
 from objectives.flat import GRAIN, Flat, flatten
-from objectives.memory import Anatomy
+from objectives.memory import CHUNK, Anatomy
 from objectives.mixture import Sample
 from objectives.quantize import Device
 from objectives.varlen import varlen
 
-CHUNK = 4096
-"""Rows of logits that are held at once."""
 LAUNCH_BOUND_S = 1e-3
 """Seconds of a layer's passes, at a GPU's full speed, below which starting kernels counts."""
 QUICK_S = 4e-3
@@ -125,7 +123,7 @@ class Passes:
         cuda = device.torch_device.type == "cuda"
         self._base = base
         self._device = device
-        self._longest = max(longest, GRAIN)  # what fills a row up is one more sample
+        self._longest = max(longest, GRAIN)  # what fills a row up is samples, too
         self._tell = tell
         self.graphs = graphs and cuda
         """Whether CUDA graphs are captured: PyTorch does not count what they hold."""

@@ -203,14 +203,13 @@ def _held_out(
     bench: Bench, recipe: Recipe, learned: Memory, forecast: CostForecast
 ) -> dict[str, Any]:
     trainer = bench.trainer
-    line: dict[str, Any] = {}
     began = time.perf_counter()
     try:
         settings, _ = trainer.plan(recipe)
     except OutOfMemory as error:
         return {"refused": str(error)}
     needed = learned.needed(recipe, trainer.width(recipe), settings)
-    line = {
+    line: dict[str, Any] = {
         "positions": settings.positions,
         "checkpointing": settings.checkpointing,
         "gib_forecast": needed / 2**30,
