@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,35 +42,71 @@ def newest(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def save(
-    folder: Path,
-    state: State,
-    adapter: Mapping[str, torch.Tensor],
-    moments: Mapping[str, Mapping[str, torch.Tensor]],
-) -> None:
-    """Write a checkpoint and drop older ones.
+class Writer:
+    """Writes checkpoints while training goes on: copies are taken at once, files follow."""
 
-    Args:
-        folder: the trial's folder.
-        state: the trial's state.
-        adapter: trainable tensors by name.
-        moments: the optimizer's, by kind and then by name.
-    """
-    target = folder / f"step-{state.step:07d}"
-    if target.exists():
-        return  # the same step gives the same checkpoint, and there must always be one
-    part = folder / f"{target.name}.part"
+    def __init__(self) -> None:
+        """Nothing is written yet."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def save(
+        self,
+        folder: Path,
+        state: State,
+        adapter: Mapping[str, torch.Tensor],
+        moments: Mapping[str, Mapping[str, torch.Tensor]],
+    ) -> None:
+        """Begin to write a checkpoint, which drops older ones; `wait` until it is there.
+
+        Args:
+            folder: the trial's folder.
+            state: the trial's state.
+            adapter: trainable tensors by name.
+            moments: the optimizer's, by kind and then by name.
+
+        Raises:
+            OSError, SafetensorError: the one before could not be written.
+        """
+        self.wait()
+        target = folder / f"step-{state.step:07d}"
+        if target.exists():
+            return  # the same step gives the same checkpoint, and there must always be one
+        text = json.dumps(asdict(state)) + "\n"
+        files = {"adapter": _copies(adapter)}
+        flat = {f"{kind}/{name}": t for kind, own in moments.items() for name, t in own.items()}
+        if flat:
+            files["optimizer"] = _copies(flat)
+        self._pending = self._thread.submit(_write, target, text, files)
+
+    def wait(self) -> None:
+        """Until what was saved is on the disk.
+
+        Raises:
+            OSError, SafetensorError: it could not be written.
+        """
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+
+def _copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """On the CPU, each in a memory of its own: the originals train on."""
+    return {
+        name: t.detach().contiguous().to("cpu", copy=t.device.type == "cpu")
+        for name, t in tensors.items()
+    }
+
+
+def _write(target: Path, state: str, files: Mapping[str, dict[str, torch.Tensor]]) -> None:
+    part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file({name: t.contiguous() for name, t in adapter.items()}, part / "adapter.safetensors")
-    flat = {f"{kind}/{name}": t for kind, own in moments.items() for name, t in own.items()}
-    if flat:
-        save_file(
-            {name: t.contiguous() for name, t in flat.items()}, part / "optimizer.safetensors"
-        )
-    (part / "state.json").write_text(json.dumps(asdict(state)) + "\n", encoding="utf-8")
+    for name, tensors in files.items():
+        save_file(tensors, part / f"{name}.safetensors")
+    (part / "state.json").write_text(state, encoding="utf-8")
     part.replace(target)
-    for old in folder.glob("step-*"):
+    for old in target.parent.glob("step-*"):
         if old != target:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from objectives.adapter import Slot
 from objectives.flat import GRAIN, Flat, flatten
+from objectives.lora import join, jointly
 from objectives.memory import CHUNK, Anatomy
 from objectives.mixture import Sample
 from objectives.quantize import Device
@@ -236,7 +237,7 @@ class Passes:
             return
         self._engaged = True
         try:
-            with varlen(self._base), self._replaced(), self._uncast():
+            with varlen(self._base), self._replaced(), self._uncast(), jointly(join(self._base)):
                 yield
         finally:
             self._engaged = False

@@ -5,6 +5,7 @@ It keeps the base model resident and swaps adapters. It never writes outside the
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -53,6 +54,12 @@ class Process:
     def stop(self) -> None:
         """Ask the operation under way to end."""
         self._stop.set()
+
+    def finish(self) -> None:
+        """Wait for a checkpoint that is being written."""
+        if hasattr(self, "trainer"):
+            with contextlib.suppress(Exception):  # there is nobody to tell
+                self.trainer.written()
 
     def handle(self, request: dict[str, Any]) -> None:
         """Carry one operation out and answer it."""
@@ -225,9 +232,9 @@ class Process:
         else:
             model = self.trainer.trial_model(trial)
         places = (part[0], part[1]) if part else None  # JSON knows no tuples
-        return plain_scores(
-            self.evaluator.score(model, items, self.listen, exact=exact, part=places)
-        )
+        scores = self.evaluator.score(model, items, self.listen, exact=exact, part=places)
+        self.trainer.written()  # before the segment counts as done
+        return plain_scores(scores)
 
     def op_smoke(self, count: int) -> dict[str, Any]:
         """Let the base model answer a few items of every task."""
@@ -289,6 +296,7 @@ def main() -> None:
                 process.stop()
             else:
                 requests.put(request)
+        process.finish()
         os._exit(0)  # the parent is gone, or done with us
 
     threading.Thread(target=read, daemon=True).start()

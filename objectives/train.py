@@ -116,6 +116,7 @@ class Trainer:
         self.segment_gib: float | None = None
         """Most GiB of the GPU that the latest segment took, other recipes' bases aside."""
         self._clock = clock
+        self._writer = checkpoint.Writer()
         self._shuffle = shuffle
         self.base = base
         self.device = device
@@ -193,6 +194,7 @@ class Trainer:
     def trial_model(self, name: str) -> Any:
         """The base model with a trial's adapter, from its checkpoint, switched on."""
         if self._trial is None or self._trial.name != name:
+            self.written()
             found = checkpoint.newest(self._folder / name)
             if found is None:
                 raise FileNotFoundError(f"the trial {name} has no checkpoint")
@@ -210,7 +212,10 @@ class Trainer:
         listener: Listener,
         stop: Callable[[], bool],
     ) -> Trained:
-        """See `Objective.train`; `stop` turning true ends the segment with Interrupted."""
+        """See `Objective.train`; `stop` turning true ends the segment with Interrupted.
+
+        Its checkpoint is still being written when it returns: `written` waits for it.
+        """
         began = self._clock()
         deadline = None if deadline_s is None else began + deadline_s
         settings = self._settle(recipe)
@@ -233,6 +238,7 @@ class Trainer:
             while state.step < end_of(schedule, until_step):
                 if stop():
                     self._save(trial)
+                    self.written()
                     raise Interrupted("stopped")
                 if deadline is not None and durations:
                     fitting = int((deadline - mark) / (statistics.median(durations[-9:]) * SAFETY))
@@ -294,6 +300,7 @@ class Trainer:
 
     def fork(self, name: str, copy: str) -> None:
         """See `Objective.fork`."""
+        self.written()
         target = self._folder / copy
         source = checkpoint.newest(self._folder / name)
         if source is not None and checkpoint.newest(target) is None:
@@ -305,6 +312,7 @@ class Trainer:
 
     def discard(self, name: str) -> None:
         """See `Objective.discard`."""
+        self.written()
         if self._trial is not None and self._trial.name == name:
             self.forget()
         for old in (self._folder / name).glob("step-*"):
@@ -320,6 +328,7 @@ class Trainer:
 
     def history(self, name: str) -> Iterator[Sample]:
         """The samples a trial was trained on so far, in order."""
+        self.written()
         found = checkpoint.newest(self._folder / name)
         if found is None:
             raise FileNotFoundError(f"the trial {name} has no checkpoint")
@@ -539,6 +548,7 @@ class Trainer:
 
     def _pick_up(self, name: str, recipe: Recipe) -> Trial:
         self.forget()
+        self.written()
         slot = self._resident(recipe.quantization).slot(recipe.targets, self.width(recipe))
         slot.start(recipe, self._seed)
         fused = self.device.torch_device.type == "cuda"
@@ -576,7 +586,11 @@ class Trainer:
             for kind, value in trial.optimizer.state.get(slot.weights, {}).items()
         }
         adapter = slot.tensors(slot.weights.detach(), rank)
-        checkpoint.save(self._folder / trial.name, trial.state, adapter, moments)
+        self._writer.save(self._folder / trial.name, trial.state, adapter, moments)
+
+    def written(self) -> None:
+        """Wait until the latest checkpoint is on the disk."""
+        self._writer.wait()
 
 
 def _check(loss: float, norm: float, step: int) -> None:

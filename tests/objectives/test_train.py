@@ -90,10 +90,12 @@ def make(
 
 
 def train(trainer: Trainer, name: str, until: int, **options: Any) -> Any:
-    """A segment without deadline or listener."""
+    """A segment without deadline or listener, its checkpoint written."""
     recipe = options.pop("recipe", RECIPE)
     schedule = options.pop("schedule", CONSTANT)
-    return trainer.train(name, recipe, schedule, until, options.get("deadline"), listen, never)
+    found = trainer.train(name, recipe, schedule, until, options.get("deadline"), listen, never)
+    trainer.written()
+    return found
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
