@@ -278,6 +278,13 @@ def _version(name: str) -> str:
         return "not installed"
 
 
+def get_ready() -> None:
+    """Import what takes long, and start the device, while the parent prepares the data."""
+    from objectives import evaluate, quantize, train  # noqa: F401, PLC0415  # they use torch
+
+    quantize.find_device()
+
+
 def main() -> None:
     """Serve requests until the input ends."""
     # The protocol owns the real stdout: whatever a library prints goes to stderr, the log.
@@ -300,6 +307,8 @@ def main() -> None:
         os._exit(0)  # the parent is gone, or done with us
 
     threading.Thread(target=read, daemon=True).start()
+    with contextlib.suppress(Exception):  # loading the model tells it
+        get_ready()
     while True:
         process.handle(requests.get())
 

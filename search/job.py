@@ -66,7 +66,6 @@ def run(
     """
     clock = clock or RealClock()
     began = clock.now() if started is None else started
-    memory_gib = parse_memory(request.gpu_memory)
     origin = "simulated folder" if objective else base.check(study.model)
     forecast, costs = first_costs(study, origin)
     folder = RunFolder(request.out or default_out(request, study))
@@ -89,20 +88,9 @@ def run(
             shown.line(f"{folder.path} is finished already; its recipe is in {folder.path}/recipe")
             return folder
         shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
+        made = objective(study, folder.path) if objective else worker(request, study, folder)
         prepare_data(study, folder, request.seed, shown)
         store = Store(folder, folder.read("job.json")["name"], storage)
-        made = (
-            objective(study, folder.path)
-            if objective
-            else ProcessObjective(
-                model=study.model,
-                run_dir=folder.path,
-                seed=request.seed,
-                max_length=max(study.space.max_length),
-                memory_gib=memory_gib,
-                trust_remote_code=request.trust_remote_code,
-            )
-        )
         ledger = Ledger(folder.ledger, clock, started=began)  # charges all of this to setup
         try:
             job = Job(
@@ -144,6 +132,20 @@ def run(
             made.close()
         folder.release()
     return folder
+
+
+def worker(request: Request, study: Study, folder: RunFolder) -> ProcessObjective:
+    """The GPU process, which gets ready while the parent prepares the data."""
+    made = ProcessObjective(
+        model=study.model,
+        run_dir=folder.path,
+        seed=request.seed,
+        max_length=max(study.space.max_length),
+        memory_gib=parse_memory(request.gpu_memory),
+        trust_remote_code=request.trust_remote_code,
+    )
+    made.start()
+    return made
 
 
 def finished(folder: RunFolder) -> bool:

@@ -57,8 +57,8 @@ class ProcessObjective:
         self._log = run_dir / "worker.log"
         self._process: subprocess.Popen[str] | None = None
 
-    def load(self, listener: Listener) -> Loaded:
-        """Start the process and load the base model."""
+    def start(self) -> None:
+        """Start the process: it imports its libraries while the parent does something else."""
         root = str(Path(__file__).resolve().parent.parent)
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         with self._log.open("a", encoding="utf-8") as log:
@@ -72,6 +72,11 @@ class ProcessObjective:
                 env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which stops it in order
             )
+
+    def load(self, listener: Listener) -> Loaded:
+        """Load the base model, in a process that is started if none is there."""
+        if self._process is None:
+            self.start()
         return to_loaded(self._ask("load", self._setup, listener))
 
     def smoke(self, count: int, listener: Listener) -> dict[str, Smoke]:
