@@ -17,6 +17,7 @@ peak is the vendor's for dense bfloat16; a large matrix product's own speed is p
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import subprocess
@@ -290,7 +291,7 @@ class Bench:
         }
 
     def plain(self) -> dict[str, Any]:
-        """A loop as tutorials show it, with rows padded in batches of eight."""
+        """A loop as tutorials show it, with padded batches of `--plain-rows`."""
         import torch  # noqa: PLC0415  # --help answers at once
         from peft import LoraConfig, get_peft_model  # noqa: PLC0415  # likewise
 
@@ -300,14 +301,15 @@ class Bench:
         weights = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=2e-4)
         stream = iter(self.rows)
+        size = self.options.plain_rows
         seconds, tokens = [], []
         for _ in range(self.options.plain_steps):
             began = time.perf_counter()
             count = 0
             while count < self.options.tokens:
-                some = [next(stream) for _ in range(8)]
+                some = [next(stream) for _ in range(size)]
                 width = max(len(ids) for ids, _ in some)
-                ids = torch.zeros(8, width, dtype=torch.int64)
+                ids = torch.zeros(size, width, dtype=torch.int64)
                 mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
                 for place, (own, start) in enumerate(some):
                     ids[place, : len(own)] = labels[place, : len(own)] = torch.tensor(own)
@@ -369,6 +371,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--warmup", type=int, default=60, help="steps before the clock runs")
     parser.add_argument("--steps", type=int, default=60, help="steps that are timed")
     parser.add_argument("--plain-steps", type=int, default=8)
+    parser.add_argument("--plain-rows", type=int, default=8, help="rows of the plain loop's batch")
     parser.add_argument("--trl-steps", type=int, default=30)
     parser.add_argument("--trl-batch", type=int, default=4, help="packs of one of TRL's passes")
     parser.add_argument("--trl", help="Python of an environment that has TRL")
@@ -417,10 +420,15 @@ def _run(options: argparse.Namespace) -> int:
             "plain": bench.plain,
         }
         for contender, work in contenders.items():
-            if contender in options.only:
+            if contender not in options.only:
+                continue
+            try:
                 told(contender, work())
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
+            except torch.cuda.OutOfMemoryError as error:
+                told(contender, {"failed": str(error).partition(". GPU")[0]})
+            gc.collect()  # models hold themselves in cycles
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
         if options.trl and "trl" in options.only:
             for contender, found in bench.peers():
                 told(contender, found)
