@@ -103,11 +103,12 @@ class SharedLM(HFLM):  # type: ignore[misc]  # lm-eval publishes no types
 
     def use(self, model: Any, *, exact: bool, tell: Callable[[float], None]) -> None:
         """Go on with another model of the same architecture and tokenizer."""
-        self._model, self.exact, self.tell = model, exact, tell
+        self._model = self.pretrained = model  # lm-eval keeps it twice
+        self.exact, self.tell = exact, tell
 
     def release(self) -> None:
         """Let go of the model: `use` must give another before anything is asked."""
-        self._model = None
+        self._model = self.pretrained = None
 
     # ------------------------------------------------------------------ tokens
 

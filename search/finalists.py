@@ -26,8 +26,9 @@ from search.summary import finalist_rows, heldout_correlation
 MOST = 6
 """At most this many finalists are scored again: the best by search loss, and the control."""
 MAY_TAKE = 0.05
-"""Share of the final run's time that scoring finalists again may take where the time reserved for
-it is gone (a slow machine, a restart): a run that goes on from the wrong trial is worth less."""
+"""Share of the final run's time that scoring finalists, on fresh or on held-out items, may take
+where the time reserved for it is gone (a slow machine, a restart, seconds that were rounded): a run
+that goes on from the wrong trial is worth less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,16 +152,16 @@ def choose_rescored(job: Job, records: Sequence[Record], found: Rescored) -> tup
 
 
 def score_heldout(job: Job) -> None:
-    """Score the finalists on held-out items, as far as the time reserved for it goes.
+    """Score the finalists on held-out items, as far as that leaves time for the final run.
 
     The choice is made by now: these scores only tell whether it could be trusted.
     """
     if not job.study.heldout:
         return
     late = []
+    keep_s = job.planned().after_heldout_s - MAY_TAKE * job.planned().final_train_s
     for number in job.store.noted("finalists") or []:
         name = str(number)
-        keep_s = job.planned().after_heldout_s
         if is_kept(job, name, "heldout") or fits(job, "heldout", keep_s):
             scores_or_none(job, name, "heldout", Kind.FINAL_EVAL, exact=True)
         else:

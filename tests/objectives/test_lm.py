@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,3 +232,13 @@ def test_the_benchmark_names_every_kind(tasks: Path) -> None:
     """Multiple choice, few-shot, likelihood and generation are all timed."""
     kinds = {harness.load(task, tasks)[task].OUTPUT_TYPE for task in TASKS}
     assert kinds == {"multiple_choice", "loglikelihood", "generate_until"}
+
+
+def test_a_released_model_is_gone(tiny_model: Path, device: Device) -> None:
+    """Its memory may be needed for another base: nothing of the evaluation holds it."""
+    lm = pair(resolve(str(tiny_model)), device)[0]
+    model = weakref.ref(lm.model)
+    lm.use(lm.model, exact=True, tell=lambda _: None)
+    lm.release()
+    gc.collect()
+    assert model() is None
