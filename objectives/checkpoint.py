@@ -20,6 +20,9 @@ from objectives.mixture import Cursor
 from objectives.objective import Schedule
 from search.errors import WorkerFailed
 
+MOST_PENDING = 2
+"""Checkpoints that may wait in memory to be written."""
+
 
 @dataclass(slots=True)
 class State:
@@ -48,7 +51,7 @@ class Writer:
     def __init__(self) -> None:
         """Nothing is written yet."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._pending: Future[None] | None = None
+        self._pending: list[tuple[Path, Future[None]]] = []
 
     def save(
         self,
@@ -66,9 +69,11 @@ class Writer:
             moments: the optimizer's, by kind and then by name.
 
         Raises:
-            OSError, SafetensorError: the one before could not be written.
+            OSError, SafetensorError: one before could not be written.
         """
-        self.wait()
+        self.wait(folder)
+        while len(self._pending) >= MOST_PENDING:
+            self._pending.pop(0)[1].result()
         target = folder / f"step-{state.step:07d}"
         if target.exists():
             return  # the same step gives the same checkpoint, and there must always be one
@@ -77,17 +82,18 @@ class Writer:
         flat = {f"{kind}/{name}": t for kind, own in moments.items() for name, t in own.items()}
         if flat:
             files["optimizer"] = _copies(flat)
-        self._pending = self._thread.submit(_write, target, text, files)
+        self._pending.append((folder, self._thread.submit(_write, target, text, files)))
 
-    def wait(self) -> None:
-        """Until what was saved is on the disk.
+    def wait(self, folder: Path | None = None) -> None:
+        """Until what was saved, of one trial or of all, is on the disk.
 
         Raises:
             OSError, SafetensorError: it could not be written.
         """
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        own = [job for job in self._pending if folder in {None, job[0]}]
+        self._pending = [job for job in self._pending if job not in own]
+        for _, written in own:
+            written.result()
 
 
 def _copies(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

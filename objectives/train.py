@@ -187,19 +187,21 @@ class Trainer:
         )
 
     def base_model(self, kind: Quantization = Quantization.BF16) -> Any:
-        """The bare base model, any adapter switched off."""
+        """The bare base model, any adapter switched off, to be scored."""
         self.forget()
+        self._make_room_to_score(kind)
         return self._resident(kind).bare()
 
     def trial_model(self, name: str) -> Any:
-        """The base model with a trial's adapter, from its checkpoint, switched on."""
+        """The base model with a trial's adapter, from its checkpoint, switched on, to be scored."""
         if self._trial is None or self._trial.name != name:
-            self.written()
+            self.written(name)
             found = checkpoint.newest(self._folder / name)
             if found is None:
                 raise FileNotFoundError(f"the trial {name} has no checkpoint")
             state = checkpoint.read_state(found)
             self._trial = self._pick_up(name, Recipe.from_dict(state.recipe))
+        self._make_room_to_score(self._trial.recipe.quantization)
         return self._resident(self._trial.recipe.quantization).base
 
     def train(
@@ -300,7 +302,7 @@ class Trainer:
 
     def fork(self, name: str, copy: str) -> None:
         """See `Objective.fork`."""
-        self.written()
+        self.written(name)
         target = self._folder / copy
         source = checkpoint.newest(self._folder / name)
         if source is not None and checkpoint.newest(target) is None:
@@ -312,7 +314,7 @@ class Trainer:
 
     def discard(self, name: str) -> None:
         """See `Objective.discard`."""
-        self.written()
+        self.written(name)
         if self._trial is not None and self._trial.name == name:
             self.forget()
         for old in (self._folder / name).glob("step-*"):
@@ -328,7 +330,7 @@ class Trainer:
 
     def history(self, name: str) -> Iterator[Sample]:
         """The samples a trial was trained on so far, in order."""
-        self.written()
+        self.written(name)
         found = checkpoint.newest(self._folder / name)
         if found is None:
             raise FileNotFoundError(f"the trial {name} has no checkpoint")
@@ -500,9 +502,19 @@ class Trainer:
         """Most tokens of a forward pass in evaluation that fit beside the base."""
         if self.memory is None:
             return self.device.eval_tokens
-        anatomy = self.memory.anatomy
-        room = (self.memory.capacity - anatomy.weights(Quantization.BF16)) / 2
-        return max(1024, min(self.device.eval_tokens, int(room / anatomy.passing())))
+        fitting = int(self._scoring_bytes() / self.memory.anatomy.passing())
+        return max(1024, min(self.device.eval_tokens, fitting))
+
+    def _scoring_bytes(self) -> float:
+        """What scoring may take beside the base that it scores."""
+        assert self.memory is not None  # noqa: S101  # the callers looked
+        return (self.memory.capacity - self.memory.anatomy.weights(Quantization.BF16)) / 2
+
+    def _make_room_to_score(self, kind: Quantization) -> None:
+        if self.memory:
+            resident = self._bases.get(kind)
+            own = self.memory.anatomy.weights(kind) + (resident.beside(None) if resident else 0)
+            self._make_room(kind, own + self._scoring_bytes())
 
     def _flat(self) -> bool:
         """Whether rows are flat here, and layers compiled, or why not is told."""
@@ -548,7 +560,7 @@ class Trainer:
 
     def _pick_up(self, name: str, recipe: Recipe) -> Trial:
         self.forget()
-        self.written()
+        self.written(name)
         slot = self._resident(recipe.quantization).slot(recipe.targets, self.width(recipe))
         slot.start(recipe, self._seed)
         fused = self.device.torch_device.type == "cuda"
@@ -588,9 +600,9 @@ class Trainer:
         adapter = slot.tensors(slot.weights.detach(), rank)
         self._writer.save(self._folder / trial.name, trial.state, adapter, moments)
 
-    def written(self) -> None:
-        """Wait until the latest checkpoint is on the disk."""
-        self._writer.wait()
+    def written(self, name: str | None = None) -> None:
+        """Wait until the latest checkpoints, of one trial or of all, are on the disk."""
+        self._writer.wait(None if name is None else self._folder / name)
 
 
 def _check(loss: float, norm: float, step: int) -> None:

@@ -26,7 +26,7 @@ from search.errors import BadInput, OutOfMemory
 from search.forecast import CostForecast, assumed_token_s
 from search.request import parse_memory
 from spaces import Quantization, Recipe, Targets
-from studies.bench_train import RECIPE, SHAPES, build, quantize_in_place, rows
+from studies.bench_train import RECIPE, SHAPES, parameters_of, random_trainer, rows
 
 if TYPE_CHECKING:
     from objectives.memory import Memory
@@ -73,37 +73,20 @@ class Bench:
     """One model shape on one device."""
 
     def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
-        from objectives.base import Base  # noqa: PLC0415  # they import torch
-        from objectives.mixture import Sample  # noqa: PLC0415  # likewise
-        from objectives.quantize import find_device  # noqa: PLC0415  # likewise
-        from objectives.tokens import Tokens  # noqa: PLC0415  # likewise
-        from objectives.train import Trainer  # noqa: PLC0415  # likewise
+        from objectives.quantize import find_device  # noqa: PLC0415  # it imports torch
 
         self.options = options
         self.device = find_device()
         shape = SHAPES[options.shape]
-        self.parameters = 0
-
-        def load(kind: Quantization) -> Any:
-            model = build(shape, self.device.torch_device)
-            self.parameters = sum(p.numel() for p in model.parameters())
-            quantize_in_place(model, kind)
-            return model
-
-        samples = [
-            Sample(tuple(ids), start, "rows", k)
-            for k, (ids, start) in enumerate(rows(shape.get("vocab_size", 32000), 2048))
-        ]
+        self.parameters = parameters_of(shape)
         self.told: list[str] = []
-        self.trainer = Trainer(
-            Base(path=scratch, id="random", revision="none", origin="made here"),
+        self.trainer = random_trainer(
+            shape,
+            rows(shape.get("vocab_size", 32000), 2048),
+            scratch,
             self.device,
-            {"rows": Tokens.of("rows", samples)},
-            scratch / "trials",
-            0,
             tell=self.told.append,
             memory_gib=options.memory_gib,
-            load=load,
         )
         self._count = 0
 

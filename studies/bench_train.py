@@ -140,22 +140,43 @@ def rows(vocabulary: int, longest: int, seed: int = 0) -> list[tuple[list[int], 
     return found
 
 
-def build(shape: dict[str, Any], device: Any) -> Any:
-    """A model of random bfloat16 weights, frozen."""
+def build(shape: dict[str, Any], device: Any, kind: Quantization = Quantization.BF16) -> Any:
+    """A frozen model of random weights, in bfloat16 on a GPU.
+
+    No more than one layer is on the device before it is quantized.
+    """
     import torch  # noqa: PLC0415  # --help answers at once
     from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415  # likewise
+    from transformers.initialization import no_init_weights  # noqa: PLC0415  # likewise
 
     config = AutoConfig.for_model(**shape)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16 if device.type == "cuda" else torch.float32)
     try:
-        with device:
+        with no_init_weights():
             model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa")
     finally:
         torch.set_default_dtype(before)
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.device != device or device.type == "cpu":
+                parameter.data = _random(parameter, device)
+        for name, layer in module.named_children():
+            if isinstance(layer, torch.nn.Linear) and layer is not model.get_output_embeddings():
+                layer.weight.data = _random(layer.weight, device)
+                setattr(module, name, _quantized(layer, kind))
+    model.to(device)  # what is no parameter
     model.requires_grad_(requires_grad=False)
     model.config.use_cache = False
     return model.eval()
+
+
+def _random(weight: Any, device: Any) -> Any:
+    """Norms are ones, all else normal."""
+    import torch  # noqa: PLC0415  # --help answers at once
+
+    made = torch.empty(weight.shape, dtype=weight.dtype, device=device)
+    return made.fill_(1.0) if made.ndim == 1 else made.normal_(0.0, 0.02)
 
 
 def quantize_in_place(model: Any, kind: Quantization) -> None:
@@ -165,17 +186,68 @@ def quantize_in_place(model: Any, kind: Quantization) -> None:
         model: with weights on a GPU.
         kind: BF16 leaves the model as it is.
     """
-    if kind is Quantization.BF16:
-        return
     import torch  # noqa: PLC0415  # --help answers at once
 
     head = model.get_output_embeddings()
-    make = _nf4 if kind is Quantization.NF4 else _int8
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, torch.nn.Linear) and layer is not head:
-                setattr(parent, name, make(layer).to(layer.weight.device))
+                setattr(parent, name, _quantized(layer, kind))
     model.requires_grad_(requires_grad=False)
+
+
+def _quantized(layer: Any, kind: Quantization) -> Any:
+    if kind is Quantization.BF16:
+        return layer
+    make = _nf4 if kind is Quantization.NF4 else _int8
+    return make(layer).to(layer.weight.device)
+
+
+def random_trainer(
+    shape: dict[str, Any],
+    made: list[tuple[list[int], int]],
+    scratch: Path,
+    device: Any,
+    *,
+    tell: Callable[[str], None],
+    memory_gib: float | None = None,
+) -> Any:
+    """A job's trainer over bases of random weights.
+
+    Args:
+        shape: of the base model.
+        made: rows, see `rows`.
+        scratch: for checkpoints.
+        device: an `objectives.quantize.Device`.
+        tell: told what is left out.
+        memory_gib: use no more GPU memory.
+    """
+    from objectives.base import Base  # noqa: PLC0415  # --help answers at once
+    from objectives.mixture import Sample  # noqa: PLC0415  # likewise
+    from objectives.tokens import Tokens  # noqa: PLC0415  # likewise
+    from objectives.train import Trainer  # noqa: PLC0415  # likewise
+
+    samples = [Sample(tuple(ids), start, "rows", k) for k, (ids, start) in enumerate(made)]
+    return Trainer(
+        Base(path=scratch, id="random", revision="none", origin="made here"),
+        device,
+        {"rows": Tokens.of("rows", samples)},
+        scratch / "trials",
+        0,
+        tell=tell,
+        memory_gib=memory_gib,
+        load=lambda kind: build(shape, device.torch_device, kind),
+    )
+
+
+def parameters_of(shape: dict[str, Any]) -> int:
+    """Weights of a model of this shape, tied ones once."""
+    import torch  # noqa: PLC0415  # --help answers at once
+    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415  # likewise
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**shape))
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _nf4(layer: Any) -> Any:
@@ -232,40 +304,22 @@ class Bench:
         )
         if options.micro:
             self.device = replace(self.device, micro_tokens=options.micro)
-        self.parameters = 0
+        self.parameters = parameters_of(self.shape)
         vocabulary = self.shape.get("vocab_size", 32000)
         self.rows = rows(vocabulary, options.length)
 
     def model(self) -> Any:
         """A fresh one."""
-        made = build(self.shape, self.device.torch_device)
-        self.parameters = sum(parameter.numel() for parameter in made.parameters())
-        quantize_in_place(made, self.recipe.quantization)
-        return made
+        return build(self.shape, self.device.torch_device, self.recipe.quantization)
 
     def ours(self) -> dict[str, Any]:
         """A trial's segment after a warm-up segment."""
         import torch  # noqa: PLC0415  # --help answers at once
 
-        from objectives.base import Base  # noqa: PLC0415  # likewise
-        from objectives.mixture import Sample  # noqa: PLC0415  # likewise
         from objectives.objective import Schedule  # noqa: PLC0415  # likewise
-        from objectives.tokens import Tokens  # noqa: PLC0415  # likewise
-        from objectives.train import Trainer  # noqa: PLC0415  # likewise
 
-        made = [Sample(tuple(ids), start, "rows", k) for k, (ids, start) in enumerate(self.rows)]
         told: list[str] = []
-        base = Base(path=self.scratch, id="random", revision="none", origin="made here")
-        model = self.model()
-        trainer = Trainer(
-            base,
-            self.device,
-            {"rows": Tokens.of("rows", made)},
-            self.scratch / "trials",
-            0,
-            tell=told.append,
-            load=lambda _: model,
-        )
+        trainer = random_trainer(self.shape, self.rows, self.scratch, self.device, tell=told.append)
 
         def segment(name: str, until: int, recipe: Recipe) -> Any:
             schedule = Schedule(warmup_steps=10)

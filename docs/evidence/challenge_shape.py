@@ -48,15 +48,14 @@ def study() -> Study:
 
 def main() -> None:
     """Make the base model."""
-    import torch  # noqa: PLC0415  # the study needs none of them
-    from transformers import AutoTokenizer  # noqa: PLC0415
+    from transformers import AutoTokenizer  # noqa: PLC0415  # the study needs none of these
 
     from objectives.base import EMBEDDED, resolve  # noqa: PLC0415
+    from objectives.quantize import find_device  # noqa: PLC0415
     from studies.bench_train import SHAPES, build  # noqa: PLC0415
 
     tokenizer = AutoTokenizer.from_pretrained(resolve(EMBEDDED, print).path)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = build(SHAPES["mistral-7b"] | {"vocab_size": len(tokenizer)}, device)
+    model = build(SHAPES["mistral-7b"] | {"vocab_size": len(tokenizer)}, find_device().torch_device)
     model.config.eos_token_id = model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(BASE)
     tokenizer.save_pretrained(BASE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,23 @@ def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         writer.wait()
     writer.wait()
     assert checkpoint.newest(tmp_path / "0") == tmp_path / "0" / "step-0000001"
+
+
+def test_trials_do_not_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial's own checkpoint is waited for; of others', two may be behind."""
+    writer, gate, begun = Writer(), threading.Event(), []
+
+    def slow(target: Path, *_: object) -> None:
+        begun.append(target.parent.name)
+        assert gate.wait(10)
+
+    monkeypatch.setattr(checkpoint, "_write", slow)
+    for trial in ("0", "1"):
+        writer.save(tmp_path / trial, state(1), {"a": torch.ones(2)}, {})
+    writer.wait(tmp_path / "2")
+    assert begun in ([], ["0"])
+    threading.Timer(0.2, gate.set).start()
+    writer.save(tmp_path / "2", state(1), {"a": torch.ones(2)}, {})
+    assert gate.is_set()
+    writer.wait()
+    assert begun == ["0", "1", "2"]
