@@ -26,26 +26,27 @@ WEIGHT_BYTES = {
     Quantization.NF4: 0.5 + 1 / 64 + 4 / (64 * 256),  # 4 bits, a byte a block, a float32 for 256
 }
 """Bytes per element of a linear layer's weight; all else is held in bfloat16."""
-ADAPTER_BYTES = 22
-"""Per parameter: weight, gradient and two moments in float32, a gradient before it is added, and
-the copy in bfloat16 that is computed with."""
+ADAPTER_BYTES = 16
+"""Per parameter: weight, gradient and two moments in float32. What else there is of it, layer by
+layer, is not there at the peak."""
 LOGIT_BYTES = 12
 """Per logit of a chunk: itself, its float32 value, and the gradient."""
 CHUNK = 4096
 """Rows of logits that `objectives.passes` holds at once."""
-FIXED = 0.3 * GIB
+FIXED = 0.1 * GIB
 """The libraries' workspaces."""
 LEAST = 1024
 """Fewest positions of a pass that are tried."""
 UNMEASURED = 1.0
-"""Factor on the activations before anything was measured (measured with a shape of 7B: .89 to .97
-where all is kept, .2 to .7 with checkpointing)."""
+"""Factor on the activations before anything was measured (measured with a shape of 7B: .92 to
+1.04 where all is kept, .5 to .8 with checkpointing)."""
 OUTLIERS = 2.2
 """Factor on the activations in int8, whose products keep copies, before anything was measured."""
 PLAIN = 1.8
 """Factor on the activations where layers are not compiled, before anything was measured."""
-FREE = 0.96
-"""Share of the memory that may be planned with; the rest is lost between blocks."""
+LOST, MOST_LOST = (0.04, 0.08), 2 * GIB
+"""Shares of the memory, and bytes up to which the larger counts, that are not planned with: they
+are lost between blocks (measured on a card capped to 24 GiB: up to 2.2 GiB)."""
 
 
 Kind = tuple[bool, bool, bool]
@@ -157,6 +158,12 @@ class Memory:
         self._quick = quick
         self._factors: dict[Kind, list[float]] = {}
 
+    @property
+    def usable(self) -> float:
+        """Bytes that may be planned with."""
+        least, most = (share * self.capacity for share in LOST)
+        return self.capacity - max(least, min(most, MOST_LOST))
+
     def needed(
         self, recipe: Recipe, width: int, settings: Settings, *, compiled: bool = True
     ) -> float:
@@ -220,11 +227,11 @@ class Memory:
             ways += [Settings(positions, checkpointing=True) for positions in lengths]
         needed = [self.needed(recipe, width, way, compiled=compiled) + beside for way in ways]
         for way, own in zip(ways, needed, strict=True):
-            if own <= FREE * self.capacity:
+            if own <= self.usable:
                 return way
         raise OutOfMemory(
             f"forecast: it takes {min(needed) / GIB:.1f} GiB at least, "
-            f"and {FREE * self.capacity / GIB:.1f} GiB are there"
+            f"and {self.usable / GIB:.1f} GiB are there"
         )
 
     def learn(

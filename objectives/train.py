@@ -24,7 +24,7 @@ from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
 from objectives.flat import Flat, passes
-from objectives.memory import LEAST, Anatomy, Memory, Settings, capacity_of
+from objectives.memory import ADAPTER_BYTES, LEAST, Anatomy, Memory, Settings, capacity_of
 from objectives.mixture import Cursor, Sample, Stream
 from objectives.model import answer_logits
 from objectives.objective import Listener, Progress, Schedule, Trained
@@ -164,7 +164,7 @@ class Trainer:
         memory = self.memory
         assert memory is not None  # noqa: S101  # the caller looked
         for other in [held for held in self._bases if held is not kind]:
-            if needed + self._held(kind) <= memory.capacity:
+            if needed + self._held(kind) <= memory.usable:
                 return
             if self._trial is not None and self._trial.recipe.quantization is other:
                 self.forget()
@@ -199,9 +199,11 @@ class Trainer:
             found = checkpoint.newest(self._folder / name)
             if found is None:
                 raise FileNotFoundError(f"the trial {name} has no checkpoint")
-            state = checkpoint.read_state(found)
-            self._trial = self._pick_up(name, Recipe.from_dict(state.recipe))
-        self._make_room_to_score(self._trial.recipe.quantization)
+            recipe = Recipe.from_dict(checkpoint.read_state(found).recipe)
+            self._make_room_to_score(recipe.quantization, recipe)
+            self._trial = self._pick_up(name, recipe)
+        else:
+            self._make_room_to_score(self._trial.recipe.quantization)
         return self._resident(self._trial.recipe.quantization).base
 
     def train(
@@ -510,11 +512,16 @@ class Trainer:
         assert self.memory is not None  # noqa: S101  # the callers looked
         return (self.memory.capacity - self.memory.anatomy.weights(Quantization.BF16)) / 2
 
-    def _make_room_to_score(self, kind: Quantization) -> None:
-        if self.memory:
-            resident = self._bases.get(kind)
-            own = self.memory.anatomy.weights(kind) + (resident.beside(None) if resident else 0)
-            self._make_room(kind, own + self._scoring_bytes())
+    def _make_room_to_score(self, kind: Quantization, recipe: Recipe | None = None) -> None:
+        """Let other bases make room for scoring one, with a trial's adapter that is picked up."""
+        if self.memory is None:
+            return
+        resident, anatomy = self._bases.get(kind), self.memory.anatomy
+        needed = anatomy.weights(kind) + self._scoring_bytes()
+        needed += resident.beside(recipe.targets if recipe else None) if resident else 0
+        if recipe:
+            needed += anatomy.sides[recipe.targets] * self.width(recipe) * ADAPTER_BYTES
+        self._make_room(kind, needed)
 
     def _flat(self) -> bool:
         """Whether rows are flat here, and layers compiled, or why not is told."""
@@ -582,6 +589,8 @@ class Trainer:
                 else:
                     own[kind] = torch.zeros_like(slot.weights.data)
                     slot.fill(own[kind], tensors, recipe.rank)
+        except torch.cuda.OutOfMemoryError:
+            raise
         except (KeyError, RuntimeError) as error:
             raise WorkerFailed(f"the checkpoint {found} is damaged ({error})") from None
         optimizer.state[slot.weights] = own

@@ -95,7 +95,7 @@ def test_where_memory_is_short_passes_become_shorter_and_then_layers_are_compute
     assert chosen[0] == Settings(whole, checkpointing=False)
     assert chosen[1] == Settings(whole // 2, checkpointing=False)
     assert chosen[2] == Settings(whole, checkpointing=True)
-    with pytest.raises(OutOfMemory, match=r"forecast: it takes 1\d\.\d GiB at least, and 11\.5"):
+    with pytest.raises(OutOfMemory, match=r"forecast: it takes 1\d\.\d GiB at least, and 11\.0"):
         Memory(seven_b, 12 * GIB, 16384).settle(RECIPE, 64)
 
 
@@ -163,7 +163,7 @@ def test_small_layers_are_bound_by_starting_kernels(seven_b: Anatomy) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is counted: a tiny model is smaller than libraries' workspaces."""
     monkeypatch.setattr(model, "FIXED", 0.0)
-    monkeypatch.setattr(model, "FREE", 1.0)
+    monkeypatch.setattr(model, "LOST", (0.0, 0.0))
 
 
 @pytest.mark.usefixtures("counted")
@@ -221,3 +221,14 @@ def test_a_base_leaves_when_another_kind_needs_its_memory(tmp_path: Path) -> Non
     assert settings.positions >= enough(small)
     with pytest.raises(OutOfMemory, match="forecast"):
         train("d", replace(four_bits, rank=4096))
+    trainer.written()
+    trainer.forget()
+    trainer.memory.capacity = 1e12
+    trainer.trial_model("b")
+    assert set(trainer._bases) == {Quantization.NF4, Quantization.BF16}
+    weights = trainer.memory.anatomy.weights
+    trainer.memory.capacity = weights(Quantization.BF16) + 2 * weights(Quantization.NF4)
+    trainer.trial_model(
+        "b"
+    )  # its base is there, but the other one takes the room that scoring needs
+    assert set(trainer._bases) == {Quantization.BF16}

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from objectives import checkpoint
+from objectives.adapter import Slot
 from objectives.base import Base, resolve
 from objectives.evaluate import Evaluator
 from objectives.model import answer_logits, attention_modules, packing_isolates
@@ -345,6 +346,20 @@ def test_a_damaged_checkpoint_is_told_and_not_trained_on(
         (found / "adapter.safetensors").unlink()
     with pytest.raises(WorkerFailed, match="damaged"):
         train(make(), "0", 4)
+
+
+def test_a_checkpoint_that_does_not_fit_is_not_called_damaged(
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Running out of memory while it is picked up is told as what it is."""
+    train(make(), "0", 1)
+
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Slot, "fill", full)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        make().trial_model("0")
 
 
 def test_an_exported_adapter_gives_the_same_scores_elsewhere(
