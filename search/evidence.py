@@ -21,7 +21,7 @@ OPTIMISM = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A run as a policy sees it."""
+    """A run as a surrogate sees it."""
 
     point: Array
     """[axes]"""
@@ -118,28 +118,9 @@ class Outlook:
         cost, unsure = self._cost(points)
         return front.gains(mean, spread, *self._unit_cost(cost, unsure)), cost
 
-    def done(self) -> list[int]:
-        """The full runs."""
-        return [k for k, run in enumerate(self.runs) if run.done]
-
-    def live(self) -> list[int]:
-        """Runs that may go on."""
-        return [k for k, run in enumerate(self.runs) if not run.over and not run.done]
-
     def front(self, runs: Sequence[int]) -> Front:
         """The front of runs, those not done at their mean forecasts."""
         return Front((self.mean[k], self.cost[k]) for k in runs)
-
-    def gain(self, run: int, front: Front) -> float:
-        """Expected gain of finishing a run."""
-        one = slice(run, run + 1)
-        found = front.gains(self.mean[one], self.spread[one], self.cost[one], self.cost_spread[one])
-        return float(found[0])
-
-    def sure_gain(self, run: int, front: Front) -> float:
-        """Gain of finishing a run, if it ends at its mean forecast."""
-        one = slice(run, run + 1)
-        return float(front.gains(self.mean[one], np.zeros(1), self.cost[one])[0])
 
 
 def _ends(values: Array) -> tuple[float, float]:

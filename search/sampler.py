@@ -18,9 +18,9 @@ from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from search.acquisition import best_new
 from search.coordinates import Array, Axes
 from search.evidence import Outlook, Run
-from search.policy import best_new
 
 STARTUP_TRIALS = 10
 """Trials with a value before the surrogate is asked."""

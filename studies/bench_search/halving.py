@@ -93,7 +93,7 @@ def mo_asha(problem: Problem, meter: Meter, seed: int) -> None:
     rng = np.random.default_rng(seed)
     steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
-        run, until = _promotable(problem, meter, steps), 0
+        run, until = promotable(problem, meter, steps), 0
         if run is not None:
             until = steps[steps.index(run.step) + 1]
         else:
@@ -103,7 +103,8 @@ def mo_asha(problem: Problem, meter: Meter, seed: int) -> None:
         run.train(until)
 
 
-def _promotable(problem: Problem, meter: Meter, steps: list[int]) -> Run | None:
+def promotable(problem: Problem, meter: Meter, steps: list[int]) -> Run | None:
+    """The best run that waits at the highest rung which has one to promote, if any."""
     for step in reversed(steps[:-1]):
         reached = [run for run in meter.runs if step in run.points]
         quota = len(reached) // ETA

@@ -113,13 +113,8 @@ def _nsga2(seed: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.NSGAIISampler(seed=seed)
 
 
-def our_own(problem: Problem, meter: Meter, seed: int) -> None:
-    """The method of real jobs."""
-    ours.search(problem, meter, seed)
-
-
 METHODS: Mapping[str, Method] = {
-    "ours": Method(search=our_own, anytime=False),
+    "ours": Method(search=ours.search),
     "random": Method(search=at_random()),
     "random+pareto": Method(search=at_random(beaten), stepwise=True),
     "tpe": Method(search=with_optuna(_tpe)),

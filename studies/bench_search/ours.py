@@ -1,4 +1,9 @@
-"""The product's own search method, driven on a recorded problem."""
+"""Our own search on a recorded problem: proposals from unfinished curves, MO-ASHA's rungs.
+
+Runs are promoted as MO-ASHA does. A new one is where a full run is expected to add the most
+hypervolume per second, by a surrogate that learns from all curves so far (`search.surrogate`): so
+cheap recipes are tried before dear ones that promise as much.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +17,14 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from search.acquisition import best_new
 from search.coordinates import Array, Axes
 from search.evidence import Outlook, Run
-from search.policy import Ladder, choose
-from studies.recorded import Meter, Parameter, Problem
+from studies.bench_search.halving import RUNGS, draw, promotable
+from studies.recorded import Config, Meter, Parameter, Problem
 
-LOOKS = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
-"""Shares of a full run at which it is looked at."""
-STARTUP = 6
-"""Runs at random before the policy is asked."""
+STARTUP = 9
+"""Runs at random before the surrogate is asked."""
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -33,41 +37,46 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 
 
 def search(problem: Problem, meter: Meter, seed: int) -> None:
-    """Search until the meter's budget is spent, or nothing useful fits."""
-    _search(problem, meter, np.random.default_rng(seed))
-
-
-def _search(problem: Problem, meter: Meter, rng: np.random.Generator) -> None:
+    """Search until the meter's budget is spent, or a table holds no further run."""
+    rng = np.random.default_rng(seed)
     axes = Axes({p.name: distribution(p) for p in problem.parameters})
-    steps = sorted({problem.step_at(share) for share in LOOKS})
-    ladder = Ladder(shares=tuple(step / problem.full for step in steps))
-    startup = axes.draw(rng, STARTUP)
-    if problem.table:
-        startup = axes.encode([{axes.names[0]: row} for row in rng.permutation(meter.untried())])
-    for k in range(STARTUP):
-        config = problem.default() if problem.default_first and not k else axes.decode(startup[k])
-        meter.start(config).train(steps[0])
+    steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
-        outlook = Outlook(axes, _runs(meter, axes), rng, timed=problem.timed)
-        allowed: Array | None = None
-        if problem.table:
-            allowed = axes.encode([{axes.names[0]: row} for row in meter.untried()])
-        choice = choose(outlook, ladder, meter.left_s, rng, lambda c: _seconds(problem, c), allowed)
-        if choice is None:
-            return
-        if choice.run is None:
-            assert choice.point is not None  # noqa: S101  # of a new run it is there
-            run = meter.start(axes.decode(choice.point))
+        run = promotable(problem, meter, steps)
+        if run is not None:
+            run.train(steps[steps.index(run.step) + 1])
+            continue
+        if problem.default_first and not meter.runs:
+            run = meter.start(problem.default())
+        elif len(meter.runs) < STARTUP:
+            run = draw(problem, meter, rng)
         else:
-            run = meter.runs[choice.run]
-        run.train(round(choice.share * problem.full))
+            config = propose(problem, meter, axes, rng)
+            run = meter.start(config) if config else None
+        if run is None:
+            return
+        run.train(steps[0])
 
 
-def _seconds(problem: Problem, cost: float) -> float:
-    return math.exp(cost) if problem.log_time else cost
+def propose(problem: Problem, meter: Meter, axes: Axes, rng: np.random.Generator) -> Config | None:
+    """The most promising config; None if a table holds no further one."""
+    allowed: Array | None = None
+    if problem.table:
+        allowed = axes.encode([{axes.names[0]: row} for row in meter.untried()])
+    outlook = Outlook(axes, runs_of(meter, axes), rng, timed=problem.timed)
+
+    def weight(points: Array, costs: Array) -> Array:
+        if not problem.timed:
+            return np.ones(len(points))
+        return 1 / np.array([math.exp(c) if problem.log_time else max(c, 1e-9) for c in costs])
+
+    front = outlook.front(range(len(outlook.runs)))
+    found = best_new(outlook, front, rng, weight, allowed)
+    return axes.decode(found[0]) if found else None
 
 
-def _runs(meter: Meter, axes: Axes) -> list[Run]:
+def runs_of(meter: Meter, axes: Axes) -> list[Run]:
+    """A meter's runs as the surrogate sees them."""
     problem = meter.problem
     points = axes.encode([run.config for run in meter.runs])
     return [

@@ -19,7 +19,7 @@ from studies.bench_search.methods import METHODS, run
 from studies.bench_search.results import Results
 from studies.recorded import Config, Meter, Parameter, Point, Problem, Scale
 
-HERE = [name for name in METHODS if name != "ours"]
+HERE = list(METHODS)
 LCBENCH = Path(__file__).parents[3] / "shared" / "replay" / "lcbench"
 
 
@@ -62,20 +62,25 @@ def scale_of(of: Problem) -> Scale:
 BUDGET_S = 8 * 52 * 16.0
 
 
+def budget_s(name: str) -> float:
+    """Shorter for what computes long for each of many cheap runs."""
+    return BUDGET_S / 2 if name == "ours" else BUDGET_S
+
+
 @pytest.mark.parametrize("name", HERE)
 def test_a_method_spends_its_budget_and_no_more(name: str) -> None:
     """Every method searches until the meter ends it."""
-    meter = run(METHODS[name].search, problem(), BUDGET_S, 0)
+    meter = run(METHODS[name].search, problem(), budget_s(name), 0)
     assert meter.left_s == pytest.approx(0)
     assert meter.finished
-    assert all(when <= BUDGET_S for when, _ in meter.finished)
+    assert all(when <= budget_s(name) for when, _ in meter.finished)
 
 
 @pytest.mark.parametrize("name", HERE)
 def test_the_same_seed_gives_the_same_search(name: str) -> None:
     """And another seed another one."""
     first, again, other = (
-        [r.config for r in run(METHODS[name].search, problem(), BUDGET_S, seed).runs]
+        [r.config for r in run(METHODS[name].search, problem(), budget_s(name), seed).runs]
         for seed in (3, 3, 4)
     )
     assert first == again
@@ -85,9 +90,9 @@ def test_the_same_seed_gives_the_same_search(name: str) -> None:
 @pytest.mark.parametrize("name", [n for n in HERE if METHODS[n].anytime])
 def test_a_method_that_does_not_know_its_budget_does_the_same_with_less(name: str) -> None:
     """So that one search tells of all budgets."""
-    whole = run(METHODS[name].search, problem(), BUDGET_S, 1)
-    half = run(METHODS[name].search, problem(), BUDGET_S / 2, 1)
-    assert half.by(BUDGET_S / 2) == whole.by(BUDGET_S / 2)
+    whole = run(METHODS[name].search, problem(), budget_s(name), 1)
+    half = run(METHODS[name].search, problem(), budget_s(name) / 2, 1)
+    assert half.by(budget_s(name) / 2) == whole.by(budget_s(name) / 2)
 
 
 @pytest.mark.parametrize("name", HERE)
