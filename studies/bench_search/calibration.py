@@ -1,0 +1,113 @@
+"""Whether forecasts of final values are honest: how many finals lie in their 80 % interval.
+
+On each data set of LCBench, MO-ASHA searches until the budget is spent. From the curves that this
+leaves, the surrogate forecasts where the paused runs, and new ones at random, would end; the
+records tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search.cli import Parser, guarded
+from search.coordinates import Array, Axes
+from search.errors import BadInput
+from search.surrogate import Curve, CurveModel
+from studies.bench_search import lcbench
+from studies.bench_search.__main__ import chosen_sets
+from studies.bench_search.halving import mo_asha
+from studies.bench_search.methods import run
+from studies.bench_search.ours import distribution, runs_of
+from studies.recorded import Config, Problem
+
+HALF_WIDTH = 1.2816
+"""Standard deviations to either side that hold 80 % of a normal distribution."""
+NEW = 50
+"""New runs at random that are forecast after each search."""
+
+
+def off(problem: Problem, budget_s: float, seed: int) -> tuple[Array, Array]:
+    """Errors of forecasts in their standard deviations: (of paused runs, of new ones)."""
+    meter = run(mo_asha, problem, budget_s, seed)
+    axes = Axes({p.name: distribution(p) for p in problem.parameters})
+    seen = runs_of(meter, axes)
+    points = np.array([one.point for one in seen])
+    model = CurveModel(axes, points, [Curve(points=one.points) for one in seen])
+    paused = [k for k, one in enumerate(seen) if one.points and not one.done]
+    rng = np.random.default_rng(seed + 1)
+    new = [problem.draw(rng) for _ in range(NEW)]
+    truth = _finals(problem, [meter.runs[k].config for k in paused])
+    mean, spread = model.final(points[paused], paused)
+    begun = (truth - mean) / spread
+    mean, spread = model.final(axes.encode(new))
+    return begun, (_finals(problem, new) - mean) / spread
+
+
+def _finals(problem: Problem, configs: Sequence[Config]) -> Array:
+    return np.array([problem.sign(problem.measure(c, problem.full)) for c in configs])
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's arguments.
+
+    Raises:
+        BadInput: they are not usable.
+    """
+    parser = Parser("python -m studies.bench_search.calibration", str(__doc__))
+    parser.add_argument("--data", type=Path, required=True, help="folder of LCBench's records")
+    parser.add_argument("--seeds", type=int, default=10, help="searches per data set and budget")
+    parser.add_argument("--budgets", type=float, nargs="+", help="in full runs; default: 5 10 15")
+    parser.add_argument("--datasets", nargs="+", metavar="N|NAME", help="default: all")
+    options = parser.parse_args(arguments)
+    if options.seeds < 1:
+        raise BadInput(f"--seeds {options.seeds}: give at least 1")
+    for budget in options.budgets or []:
+        if not 0 < budget < float("inf"):
+            raise BadInput(f"--budgets {budget:g}: give a positive number")
+    return options
+
+
+def work(arguments: Sequence[str] | None) -> int:
+    """Measure and print."""
+    options = parse(arguments)
+    suite = lcbench.suite(options.data)
+    kinds: dict[float, tuple[list[Array], list[Array]]] = {}
+    for name in chosen_sets(suite, options.datasets):
+        task = suite.load(name)
+        for budget in options.budgets or suite.budgets:
+            found = [
+                off(task.problem, suite.seconds(task, budget), seed)
+                for seed in range(options.seeds)
+            ]
+            begun, new = (np.concatenate(errors) for errors in zip(*found, strict=True))
+            print(f"{name}, {budget:g} {suite.unit}: {told(begun, new)}", flush=True)
+            kept = kinds.setdefault(budget, ([], []))
+            kept[0].append(begun)
+            kept[1].append(new)
+    for budget, (begun_all, new_all) in kinds.items():
+        both = told(np.concatenate(begun_all), np.concatenate(new_all))
+        print(f"all, {budget:g} {suite.unit}: {both}")
+    return 0
+
+
+def told(begun: Array, new: Array) -> str:
+    """Shares inside the interval, and how wide it would have to be, for people."""
+    parts = [
+        f"{kind} {np.mean(np.abs(errors) <= HALF_WIDTH):.1%} of {len(errors)} "
+        f"(80 % within {np.quantile(np.abs(errors), 0.8):.2f} standard deviations)"
+        for kind, errors in (("paused", begun), ("new", new))
+    ]
+    return "inside the 80 % interval: " + ", ".join(parts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    return guarded(lambda: work(arguments), "stopped; nothing is kept")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
