@@ -65,15 +65,20 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--again", nargs="+", default=[], metavar="METHOD", help="measure anew")
     parser.add_argument("--peers-python", metavar="P", help="Python of the peers' environment")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        raise BadInput(f"--seeds {options.seeds}: give at least 1")
+    check_numbers(options)
     if options.pair not in (*METHODS, *peers.NAMES):
         known = ", ".join((*METHODS, *peers.NAMES))
         raise BadInput(f"--pair {options.pair}: choose from {known}")
+    return options
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Raise BadInput where `--seeds` or `--budgets` cannot be searched with."""
+    if options.seeds < 1:
+        raise BadInput(f"--seeds {options.seeds}: give at least 1")
     for budget in options.budgets or []:
         if not 0 < budget < float("inf"):
             raise BadInput(f"--budgets {budget:g}: give a positive number")
-    return options
 
 
 def chosen_sets(suite: Suite, asked: Sequence[str] | None) -> Sequence[str]:

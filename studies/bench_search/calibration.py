@@ -15,10 +15,9 @@ import numpy as np
 
 from search.cli import Parser, guarded
 from search.coordinates import Array, Axes
-from search.errors import BadInput
 from search.surrogate import Curve, CurveModel
 from studies.bench_search import lcbench
-from studies.bench_search.__main__ import chosen_sets
+from studies.bench_search.__main__ import check_numbers, chosen_sets
 from studies.bench_search.halving import mo_asha
 from studies.bench_search.methods import run
 from studies.bench_search.ours import distribution, runs_of
@@ -63,11 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--budgets", type=float, nargs="+", help="in full runs; default: 5 10 15")
     parser.add_argument("--datasets", nargs="+", metavar="N|NAME", help="default: all")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        raise BadInput(f"--seeds {options.seeds}: give at least 1")
-    for budget in options.budgets or []:
-        if not 0 < budget < float("inf"):
-            raise BadInput(f"--budgets {budget:g}: give a positive number")
+    check_numbers(options)
     return options
 
 
