@@ -40,8 +40,6 @@ LEAST = 1024
 UNMEASURED = 1.0
 """Factor on the activations before anything was measured (measured with a shape of 7B: .92 to
 1.04 where all is kept, .5 to .8 with checkpointing)."""
-OUTLIERS = 2.2
-"""Factor on the activations in int8, whose products keep copies, before anything was measured."""
 PLAIN = 1.8
 """Factor on the activations where layers are not compiled, before anything was measured."""
 LOST, MOST_LOST = (0.04, 0.08), 2 * GIB
@@ -49,8 +47,8 @@ LOST, MOST_LOST = (0.04, 0.08), 2 * GIB
 are lost between blocks (measured on a card capped to 24 GiB: up to 2.2 GiB)."""
 
 
-Kind = tuple[bool, bool, bool]
-"""(int8, checkpointing, compiled): what one factor on the activations holds for."""
+Kind = tuple[bool, bool]
+"""(checkpointing, compiled): what one factor on the activations holds for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,7 +174,7 @@ class Memory:
             compiled: whether layers are compiled, and rows flat.
         """
         still, moving = self._parts(recipe, width, settings)
-        return still + self._factor(_kind(recipe, settings, compiled=compiled)) * moving
+        return still + self._factor((settings.checkpointing, compiled)) * moving
 
     def _parts(
         self, recipe: Recipe, width: int, settings: Settings, largest: int | None = None
@@ -196,10 +194,7 @@ class Memory:
     def _factor(self, kind: Kind) -> float:
         if own := self._factors.get(kind):
             return statistics.median(own[-5:])
-        int8, _, compiled = kind
-        if int8:
-            return OUTLIERS
-        return UNMEASURED if compiled else PLAIN
+        return UNMEASURED if kind[1] else PLAIN
 
     def settle(
         self, recipe: Recipe, width: int, *, compiled: bool = True, beside: float = 0.0
@@ -247,14 +242,14 @@ class Memory:
         """Take in the peak, in bytes, of a segment whose largest pass had so many positions."""
         still, moving = self._parts(recipe, width, settings, largest)
         factor = min(3.0, max(0.3, (measured - still) / moving))
-        self._factors.setdefault(_kind(recipe, settings, compiled=compiled), []).append(factor)
+        self._factors.setdefault((settings.checkpointing, compiled), []).append(factor)
 
     def failed(
         self, recipe: Recipe, width: int, settings: Settings, *, compiled: bool = True
     ) -> None:
         """Take in that a recipe did not fit: what is like it is not tried again."""
         still, moving = self._parts(recipe, width, settings)
-        kind = _kind(recipe, settings, compiled=compiled)
+        kind = (settings.checkpointing, compiled)
         factor = max(1.1 * self._factor(kind), (self.capacity - still) / moving)
         self._factors[kind] = [factor]
 
@@ -269,10 +264,6 @@ def enough(recipe: Recipe) -> int:
 
 def _rounded(positions: int) -> int:
     return math.ceil(positions / GRAIN) * GRAIN
-
-
-def _kind(recipe: Recipe, settings: Settings, *, compiled: bool) -> Kind:
-    return recipe.quantization is Quantization.INT8, settings.checkpointing, compiled
 
 
 def capacity_of(device: torch.device, limit_gib: float | None) -> float:

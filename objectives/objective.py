@@ -84,6 +84,8 @@ class Trained:
     curve: list[tuple[int, float]] = field(default_factory=list)
     """(tokens, training loss) along the whole trial."""
     peak_memory_gib: float = 0.0
+    recomputing: bool = False
+    """Whether gradient checkpointing was on: it saves memory and costs time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,6 +24,7 @@ from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
 from objectives.flat import Flat, passes
+from objectives.int8 import weight_only
 from objectives.memory import ADAPTER_BYTES, LEAST, Anatomy, Memory, Settings, capacity_of
 from objectives.mixture import Cursor, Sample, Stream
 from objectives.model import answer_logits
@@ -138,7 +139,7 @@ class Trainer:
             return self._bases[kind]
         if self.memory:
             self._make_room(kind, self.memory.anatomy.weights(kind))
-        if kind is Quantization.INT8:  # it would tell each pass that it computes in float16
+        if kind is Quantization.INT8:  # in scoring it would tell that it computes in float16
             logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         loaded = self._load(kind)
         if self.memory is None and self.device.torch_device.type == "cuda":
@@ -238,7 +239,8 @@ class Trainer:
         durations: list[float] = []
         losses: list[float] = []
         largest = 0
-        with runner.engaged() if runner else contextlib.nullcontext():
+        engaged = runner.engaged() if runner else contextlib.nullcontext()
+        with weight_only(self._resident(recipe.quantization).base), engaged:
             while state.step < end_of(schedule, until_step):
                 if stop():
                     self._save(trial)
@@ -300,6 +302,7 @@ class Trainer:
             passes=self._stream(recipe, state.cursor).passes(),
             curve=thin(state.curve),
             peak_memory_gib=self.peak_memory_gib(),
+            recomputing=settings.checkpointing,
         )
 
     def fork(self, name: str, copy: str) -> None:
@@ -541,14 +544,12 @@ class Trainer:
             return None
         key = (kind, settings.checkpointing)
         if key not in self._runners:
-            # bitsandbytes' int8 looks for outliers, and waits for them
-            graphs = kind is not Quantization.INT8 and not settings.checkpointing
             self._runners[key] = Passes(
                 base,
                 self.device,
                 self._longest(),
                 self._tell,
-                graphs=graphs and self._launch_bound(settings.positions),
+                graphs=not settings.checkpointing and self._launch_bound(settings.positions),
                 checkpointing=settings.checkpointing,
             )
         return self._runners[key]

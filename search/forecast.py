@@ -23,6 +23,8 @@ ATTENTION_COST = 0.85
 PADDING_COST = 1.35
 WIDE, WIDE_COST = 64, 1.1
 """Adapters of a higher rank, and what they cost."""
+RECOMPUTING_COST = 1.4
+"""What gradient checkpointing costs (measured on a GPU with a shape of 7B: 1.35 to 1.47)."""
 
 Shape = tuple[Targets, Quantization, bool, int]
 
@@ -56,7 +58,7 @@ RECENT = 64
 """Segments that are remembered: a machine's speed may change."""
 
 
-def effects(recipe: Recipe) -> Effects:
+def effects(recipe: Recipe, *, recomputing: bool) -> Effects:
     """What decides a recipe's seconds per token, with assumptions until it is measured."""
     kind = recipe.quantization
     return (
@@ -67,7 +69,18 @@ def effects(recipe: Recipe) -> Effects:
         (float(not recipe.packing), math.log(PADDING_COST), 0.3),
         (math.log2(recipe.tokens_per_step / 8192), -0.03, 0.07),  # starting and ending a step
         (float(recipe.rank > WIDE), math.log(WIDE_COST), 0.1),
+        (float(recomputing), math.log(RECOMPUTING_COST), 0.1),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """How long a segment's tokens took."""
+
+    recipe: Recipe
+    recomputing: bool
+    """Whether it was trained with gradient checkpointing."""
+    token_s: float
 
 
 @dataclass(slots=True)
@@ -83,15 +96,18 @@ class CostForecast:
     """Seconds per token of a packed bf16 recipe on all layers, before anything is measured."""
     evaluation_s: dict[str, float] = field(default_factory=dict)
     """Seconds of the latest evaluations by items file."""
-    measured: list[tuple[Recipe, float]] = field(default_factory=list)
-    """(recipe, seconds per token) of the latest segments."""
+    measured: list[Timing] = field(default_factory=list)
+    """The latest segments."""
     _weights: np.ndarray | None = field(default=None, repr=False)
     """Of the measured segments in a forecast; None when one was added."""
 
-    def learn(self, recipe: Recipe, tokens: int, seconds: float) -> None:
+    def learn(
+        self, recipe: Recipe, tokens: int, seconds: float, *, recomputing: bool = False
+    ) -> None:
         """Take in a segment (its first tokens include warming up)."""
         if tokens > 0 and seconds > 0:
-            self.measured = [*self.measured, (recipe, seconds / tokens)][-RECENT:]
+            timing = Timing(recipe=recipe, recomputing=recomputing, token_s=seconds / tokens)
+            self.measured = [*self.measured, timing][-RECENT:]
             self._weights = None
 
     def learn_evaluation(self, items: str, seconds: float) -> None:
@@ -106,42 +122,73 @@ class CostForecast:
                 self.evaluation_s[other] *= seconds / before
         self.evaluation_s[items] = max(seconds, before)
 
-    def per_token(self, recipe: Recipe) -> tuple[float, float]:
-        """(expected, pessimistic) training seconds per token."""
-        known = any(shape(other) == shape(recipe) for other, _ in self.measured)
-        expected = math.exp(self._assumed(recipe) + self._learned(recipe))
+    def per_token(self, recipe: Recipe, *, recomputing: bool | None = None) -> tuple[float, float]:
+        """(expected, pessimistic) training seconds per token.
+
+        Without `recomputing`, as the measured recipe that is most alike was trained.
+        """
+        known = any(shape(timing.recipe) == shape(recipe) for timing in self.measured)
+        if recomputing is None:
+            recomputing = self._recomputing(recipe)
+        expected = math.exp(self._assumed(recipe, recomputing) + self._learned(recipe, recomputing))
         return expected, expected * (KNOWN if known else UNKNOWN)
 
-    def _assumed(self, recipe: Recipe) -> float:
-        return math.log(self.token_s) + sum(x * mean for x, mean, _ in effects(recipe))
+    def _recomputing(self, recipe: Recipe) -> bool:
+        """Whether the measured recipe that is most alike, the latest of such, recomputed."""
 
-    def _learned(self, recipe: Recipe) -> float:
+        def unlike(timing: Timing) -> tuple[bool, bool, float, float]:
+            other = timing.recipe
+            return (
+                other.quantization is not recipe.quantization,
+                other.targets is not recipe.targets,
+                abs(math.log(other.tokens_per_step / recipe.tokens_per_step)),
+                abs(math.log(other.rank / recipe.rank)),
+            )
+
+        nearest = min(reversed(self.measured), key=unlike, default=None)
+        return nearest is not None and nearest.recomputing
+
+    def _assumed(self, recipe: Recipe, recomputing: bool) -> float:
+        known = effects(recipe, recomputing=recomputing)
+        return math.log(self.token_s) + sum(x * mean for x, mean, _ in known)
+
+    def _learned(self, recipe: Recipe, recomputing: bool) -> float:
         if not self.measured:
             return 0.0
-        others = [other for other, _ in self.measured]
         if self._weights is None:
-            off = np.array([math.log(s) - self._assumed(other) for other, s in self.measured])
+            off = np.array(
+                [
+                    math.log(t.token_s) - self._assumed(t.recipe, t.recomputing)
+                    for t in self.measured
+                ]
+            )
             seen: Counter[Shape] = Counter()
             noise = []
-            for other in reversed(others):
-                noise.append((TIMING * AGED ** seen[shape(other)]) ** 2)
-                seen[shape(other)] += 1
-            among = _alike(others, others) + np.diag(noise[::-1])
+            for timing in reversed(self.measured):
+                noise.append((TIMING * AGED ** seen[shape(timing.recipe)]) ** 2)
+                seen[shape(timing.recipe)] += 1
+            among = _alike(self.measured, self.measured) + np.diag(noise[::-1])
             self._weights = np.linalg.solve(among, off)
-        return float(_alike([recipe], others)[0] @ self._weights)
+        asked = Timing(recipe=recipe, recomputing=recomputing, token_s=math.nan)
+        return float(_alike([asked], self.measured)[0] @ self._weights)
 
     def segment_s(self, recipe: Recipe, tokens: int) -> float:
         """Pessimistic seconds of training `tokens` and evaluating on the search items."""
         return tokens * self.per_token(recipe)[1] + KNOWN * self.evaluation_s.get("search", 0.0)
 
 
-def _alike(some: Sequence[Recipe], others: Sequence[Recipe]) -> np.ndarray:
+def _alike(some: Sequence[Timing], others: Sequence[Timing]) -> np.ndarray:
     """Covariances [n, m] of what recipes' log seconds per token are beside the assumptions."""
     left, right = (
-        np.array([[x * spread for x, _, spread in effects(recipe)] for recipe in recipes])
-        for recipes in (some, others)
+        np.array(
+            [
+                [x * spread for x, _, spread in effects(t.recipe, recomputing=t.recomputing)]
+                for t in timings
+            ]
+        )
+        for timings in (some, others)
     )
-    same = np.array([[shape(a) == shape(b) for b in others] for a in some])
+    same = np.array([[shape(a.recipe) == shape(b.recipe) for b in others] for a in some])
     found: np.ndarray = left @ right.T + OWN**2 * same
     return found
 

@@ -64,7 +64,8 @@ def tidy(job: Job) -> None:
 def relearn(job: Job, record: Record) -> None:
     """Take costs in from an earlier process of the job."""
     if record.curve:
-        job.forecast.learn(record.recipe, record.curve[-1][0], record.train_s)
+        tokens, seconds = record.curve[-1][0], record.train_s
+        job.forecast.learn(record.recipe, tokens, seconds, recomputing=record.recomputing)
     before = 0.0
     for rung in record.rungs:
         job.forecast.learn_evaluation("search", rung.eval_s - before)

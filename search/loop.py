@@ -80,10 +80,10 @@ def settle(job: Job) -> None:
 
 def learn(job: Job, recipe: Recipe, trained: Trained) -> None:
     """Take in the typical step of a segment: its first step includes warming up."""
-    if trained.step_s:
-        job.forecast.learn(recipe, recipe.tokens_per_step, trained.step_s)
-    elif trained.tokens:  # all of its steps were taken before a restart
-        job.forecast.learn(recipe, trained.tokens, trained.total_s)
+    tokens, seconds = recipe.tokens_per_step, trained.step_s
+    if not seconds:  # all of its steps were taken before a restart
+        tokens, seconds = trained.tokens, trained.total_s
+    job.forecast.learn(recipe, tokens, seconds, recomputing=trained.recomputing)
 
 
 def probe(job: Job) -> None:

@@ -72,6 +72,8 @@ class Record:
     train_s: float = 0.0
     """Seconds of training so far, also those since its last evaluation."""
     peak_memory_gib: float = 0.0
+    recomputing: bool = False
+    """Whether it was trained with gradient checkpointing."""
     infeasible: bool = False
 
     @property
@@ -196,9 +198,14 @@ class Store:
             train_seconds=train_s,
             curve=[list(point) for point in trained.curve],
             peak_memory_gib=memory,
+            recomputing=trained.recomputing,
         )
         self._records[number] = replace(
-            record, train_s=train_s, curve=tuple(trained.curve), peak_memory_gib=memory
+            record,
+            train_s=train_s,
+            curve=tuple(trained.curve),
+            peak_memory_gib=memory,
+            recomputing=trained.recomputing,
         )
 
     def add_rung(self, number: int, trained: Trained, scores: Scores, eval_s: float) -> Rung:
@@ -311,6 +318,7 @@ def to_record(trial: FrozenTrial) -> Record:
         curve=tuple((int(t), float(loss)) for t, loss in attributes.get("curve", [])),
         train_s=attributes.get("train_seconds", 0.0),
         peak_memory_gib=attributes.get("peak_memory_gib", 0.0),
+        recomputing=attributes.get("recomputing", False),
         infeasible=attributes.get("infeasible", False),
     )
 

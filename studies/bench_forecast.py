@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,9 @@ HELD_OUT = (
     (16, ALL, NF4, 2048, 16384),
 )
 """Recipes that are forecast before any of them is trained."""
+IN_INT8 = (16, ALL, INT8, 2048, 8192)
+HELD_OUT_IN_INT8 = ((64, ATTENTION, INT8, 1024, 4096), (8, ALL, INT8, 2048, 8192))
+"""Further ones, if asked for."""
 
 
 def made(choice: tuple[int, Targets, Quantization, int, int]) -> Recipe:
@@ -67,6 +70,18 @@ def made(choice: tuple[int, Targets, Quantization, int, int]) -> Recipe:
         max_length=longest,
         tokens_per_step=tokens,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What training a recipe showed."""
+
+    tokens: int
+    seconds: float
+    """Without the warm-up."""
+    gib: float
+    """At the peak."""
+    recomputing: bool
 
 
 class Bench:
@@ -90,8 +105,8 @@ class Bench:
         )
         self._count = 0
 
-    def train(self, recipe: Recipe) -> tuple[int, float, float]:
-        """Train a new trial; (tokens, seconds without the warm-up, GiB at the peak)."""
+    def train(self, recipe: Recipe) -> Seen:
+        """Train a new trial."""
         from objectives.objective import Schedule  # noqa: PLC0415  # it imports torch
 
         self._count += 1
@@ -108,7 +123,12 @@ class Bench:
         found = segment(warm + self.options.steps)
         self.trainer.discard(name)
         steps = found.step - warm
-        return found.new_tokens, found.step_s * steps, self.trainer.segment_gib or 0.0
+        return Seen(
+            tokens=found.new_tokens,
+            seconds=found.step_s * steps,
+            gib=self.trainer.segment_gib or 0.0,
+            recomputing=found.recomputing,
+        )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -133,24 +153,24 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     forecast: CostForecast | None = None
     cap = f", no more than {options.gpu_memory}" if options.gpu_memory else ""
     print(f"{bench.device.name}, torch {torch.__version__}: {options.shape}{cap}", flush=True)
-    for choice in PROBES:
+    for choice in (*PROBES, IN_INT8) if options.int8 else PROBES:
         recipe = made(choice)
         found, failure = _attempt(bench, recipe)
         if found is None:
             print(f"probe {_named(choice)}: {failure}", flush=True)
             continue
-        tokens, seconds, gib = found
         if forecast is None:
             forecast = CostForecast(assumed_token_s(bench.parameters, cuda=True, cores=1))
-        forecast.learn(recipe, tokens, seconds)
+        forecast.learn(recipe, found.tokens, found.seconds, recomputing=found.recomputing)
+        way = ", checkpointing" if found.recomputing else ""
+        speed = found.tokens / found.seconds
         print(
-            f"probe {_named(choice)}: {tokens / seconds:,.0f} tokens/s, {gib:.1f} GiB", flush=True
+            f"probe {_named(choice)}: {speed:,.0f} tokens/s, {found.gib:.1f} GiB{way}", flush=True
         )
     if forecast is None or trainer.memory is None:
         raise BadInput("no probe fits; give more --gpu-memory")
     learned = copy.deepcopy(trainer.memory)
-    int8 = [(16, ALL, INT8, 2048, 8192)] if options.int8 else []
-    for choice in (*HELD_OUT, *int8):
+    for choice in (*HELD_OUT, *HELD_OUT_IN_INT8) if options.int8 else HELD_OUT:
         line = _held_out(bench, made(choice), learned, forecast)
         lines.append({"recipe": _named(choice)} | line)
         print(_told(lines[-1]), flush=True)
@@ -165,7 +185,7 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     return 0
 
 
-def _attempt(bench: Bench, recipe: Recipe) -> tuple[tuple[int, float, float] | None, str]:
+def _attempt(bench: Bench, recipe: Recipe) -> tuple[Seen | None, str]:
     """What `Bench.train` returns, or None and why not; a real lack of memory is learned from."""
     import torch  # noqa: PLC0415  # --help answers at once
 
@@ -196,11 +216,12 @@ def _held_out(
         "positions": settings.positions,
         "checkpointing": settings.checkpointing,
         "gib_forecast": needed / 2**30,
-        "tokens_per_s_forecast": 1 / forecast.per_token(recipe)[0],
+        "tokens_per_s_forecast": 1
+        / forecast.per_token(recipe, recomputing=settings.checkpointing)[0],
     }
     found, line["refused"] = _attempt(bench, recipe)
     if found:
-        line |= {"gib": found[2], "tokens_per_s": found[0] / found[1]}
+        line |= {"gib": found.gib, "tokens_per_s": found.tokens / found.seconds}
     return line | {"wall_s": time.perf_counter() - began}
 
 
@@ -225,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m studies.bench_forecast", description=__doc__)
     parser.add_argument("--shape", choices=SHAPES, default="mistral-7b")
     parser.add_argument("--gpu-memory", metavar="SIZE", help="use no more GPU memory: 24GiB")
-    parser.add_argument("--int8", action="store_true", help="train a recipe in int8, too")
+    parser.add_argument("--int8", action="store_true", help="train recipes in int8, too")
     parser.add_argument("--warmup", type=int, default=3, help="steps before the clock runs")
     parser.add_argument("--steps", type=int, default=10, help="steps that are timed")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

@@ -197,6 +197,21 @@ def test_a_kind_never_measured_is_forecast_from_its_properties() -> None:
     assert before < forecast.per_token(slower)[0]
 
 
+def test_gradient_checkpointing_is_told_apart_from_what_a_recipe_costs() -> None:
+    """One that recomputed tells of one that does not; unasked, as its like was trained."""
+    plain = replace(STUDY.experts[0].recipe, quantization=Quantization.BF16)
+    nf4 = replace(plain, quantization=Quantization.NF4)
+    forecast = CostForecast(token_s=1.0)
+    forecast.learn(plain, 1000, 1.4, recomputing=True)
+    assert forecast.per_token(plain)[0] == pytest.approx(0.0014, rel=0.02)
+    assert forecast.per_token(plain, recomputing=False)[0] == pytest.approx(0.001, rel=0.05)
+    for _ in range(3):
+        forecast.learn(nf4, 1000, 1.1, recomputing=False)
+    assert forecast.per_token(nf4)[0] == pytest.approx(0.0011, rel=0.02)
+    assert forecast.per_token(plain)[0] == pytest.approx(0.0014, rel=0.02)
+    assert forecast.per_token(nf4, recomputing=True)[0] > 1.25 * 0.0011
+
+
 def test_an_evaluation_is_charged_to_a_segment() -> None:
     """A segment's forecast holds its early evaluation."""
     forecast = CostForecast(token_s=0.01)
