@@ -18,34 +18,54 @@ LARGEST = 127
 """An int8 weight of this size is its row's scale."""
 
 
-class Product(torch.autograd.Function):
-    """x W' for a frozen W in int8; nothing but W in int8 is kept for the backward pass."""
+@torch.library.custom_op("recipe_search::int8_product", mutates_args=())
+def product(x: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """[..., out] of x [..., in], a frozen weight [out, in] in int8 and scales [out] in float32.
 
-    @staticmethod
-    def forward(
-        ctx: Any, x: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor
-    ) -> torch.Tensor:
-        """[..., out] of x [..., in], weight [out, in] in int8 and scales [out] in float32."""
-        ctx.save_for_backward(weight, scales)
-        return x @ whole(weight, scales, x.dtype).t()
+    An operator of its own, and another one for its gradient: a compiler that sees into both keeps
+    the whole weight from one to the other, which takes more memory than bfloat16.
+    """
+    return x @ whole(weight, scales, x.dtype).t()
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        """The gradient of x."""
-        weight, scales = ctx.saved_tensors
-        return gradients[0] @ whole(weight, scales, gradients[0].dtype), None, None
+
+@torch.library.custom_op("recipe_search::int8_gradient", mutates_args=())
+def gradient_of(sent: torch.Tensor, weight: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """The gradient [..., in] of x from that of the product, [..., out]."""
+    return sent @ whole(weight, scales, sent.dtype)
+
+
+@product.register_fake
+def _(x: torch.Tensor, weight: torch.Tensor, _scales: torch.Tensor) -> torch.Tensor:
+    return x.new_empty(*x.shape[:-1], weight.shape[0])
+
+
+@gradient_of.register_fake
+def _(sent: torch.Tensor, weight: torch.Tensor, _scales: torch.Tensor) -> torch.Tensor:
+    return sent.new_empty(*sent.shape[:-1], weight.shape[1])
+
+
+def _keep(ctx: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:  # noqa: ARG001  # PyTorch names it
+    ctx.save_for_backward(*inputs[1:])
+
+
+def _backward(ctx: Any, sent: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    return gradient_of(sent, *ctx.saved_tensors), None, None
+
+
+product.register_autograd(_backward, setup_context=_keep)
 
 
 def whole(weight: torch.Tensor, scales: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
     """An int8 weight [out, in] with its rows' scales [out] in another kind of numbers."""
-    return (weight * (scales / LARGEST)[:, None]).to(kind)
+    made = torch.empty(weight.shape, dtype=kind, device=weight.device)
+    return torch.mul(weight, (scales / LARGEST)[:, None], out=made)  # rounded once
 
 
 def _forward(self: Any, x: torch.Tensor) -> torch.Tensor:
     place = x.device.type
     kind = torch.get_autocast_dtype(place) if torch.is_autocast_enabled(place) else x.dtype
     with torch.autocast(place, enabled=False):
-        found: torch.Tensor = Product.apply(x.to(kind), self.state.CB, self.state.SCB)  # type: ignore[no-untyped-call]
+        found: torch.Tensor = product(x.to(kind), self.state.CB, self.state.SCB)
         return found if self.bias is None else found + self.bias.to(kind)
 
 

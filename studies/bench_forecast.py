@@ -76,9 +76,8 @@ def made(choice: tuple[int, Targets, Quantization, int, int]) -> Recipe:
 class Seen:
     """What training a recipe showed."""
 
-    tokens: int
     seconds: float
-    """Without the warm-up."""
+    """Of a step, whose tokens are the recipe's on the mean."""
     gib: float
     """At the peak."""
     recomputing: bool
@@ -122,10 +121,8 @@ class Bench:
         segment(warm)
         found = segment(warm + self.options.steps)
         self.trainer.discard(name)
-        steps = found.step - warm
         return Seen(
-            tokens=found.new_tokens,
-            seconds=found.step_s * steps,
+            seconds=found.step_s,
             gib=self.trainer.segment_gib or 0.0,
             recomputing=found.recomputing,
         )
@@ -161,9 +158,9 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
             continue
         if forecast is None:
             forecast = CostForecast(assumed_token_s(bench.parameters, cuda=True, cores=1))
-        forecast.learn(recipe, found.tokens, found.seconds, recomputing=found.recomputing)
+        forecast.learn(recipe, recipe.tokens_per_step, found.seconds, recomputing=found.recomputing)
         way = ", checkpointing" if found.recomputing else ""
-        speed = found.tokens / found.seconds
+        speed = recipe.tokens_per_step / found.seconds
         print(
             f"probe {_named(choice)}: {speed:,.0f} tokens/s, {found.gib:.1f} GiB{way}", flush=True
         )
@@ -221,7 +218,7 @@ def _held_out(
     }
     found, line["refused"] = _attempt(bench, recipe)
     if found:
-        line |= {"gib": found.gib, "tokens_per_s": found.tokens / found.seconds}
+        line |= {"gib": found.gib, "tokens_per_s": recipe.tokens_per_step / found.seconds}
     return line | {"wall_s": time.perf_counter() - began}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from objectives.int8 import Product, is_int8, weight_only, whole
+from objectives.int8 import is_int8, weight_only, whole
 from objectives.quantize import find_device
 from spaces import Quantization
 from studies.bench_train import SHAPES, build
@@ -62,29 +62,29 @@ def test_outputs_and_gradients_are_those_of_whole_weights(*, bias: bool) -> None
         layer(x)
 
 
-# torch 2.13's compiler makes one to look at it
-@pytest.mark.filterwarnings("ignore:.* should not be instantiated:DeprecationWarning")
-def test_it_is_one_graph_and_keeps_the_weight_in_int8() -> None:
+def test_it_is_one_graph_and_keeps_no_whole_weight() -> None:
     """A break would compile each part of a layer on its own; a whole copy would take twice bf16."""
     layers = [Linear8bitLt(torch.randn(8, 8), bias=False) for _ in range(2)]
     x = torch.randn(2, 8, requires_grad=True)
-    with weight_only(torch.nn.Sequential(*layers)):
-
-        def both(inputs: torch.Tensor) -> torch.Tensor:
-            found: torch.Tensor = layers[1](torch.tanh(layers[0](inputs)))
-            return found
-
-        compiled = torch.compile(both, backend="aot_eager", fullgraph=True, dynamic=True)
-        assert torch.allclose(compiled(x), both(x), atol=1e-6)
     kept = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept.append(tensor.dtype)
+        kept.append((tuple(tensor.shape), tensor.dtype))
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        Product.apply(x, layers[0].state.CB, layers[0].state.SCB)  # type: ignore[no-untyped-call]
-    assert kept == [torch.int8, torch.float32]
+    def both(inputs: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = layers[1](torch.tanh(layers[0](inputs)))
+        return found
+
+    compiled = torch.compile(
+        both, backend="aot_eager_decomp_partition", fullgraph=True, dynamic=True
+    )
+    with weight_only(torch.nn.Sequential(*layers)):
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            found = compiled(x)
+        assert torch.allclose(found, both(x), atol=1e-6)
+    weights = [kind for shape, kind in kept if shape == (8, 8)]
+    assert weights == [torch.int8, torch.int8]
 
 
 def test_autocast_decides_the_kind_of_numbers() -> None:
