@@ -210,9 +210,7 @@ class Memory:
         Raises:
             OutOfMemory: none does; says how much would be needed.
         """
-        lengths = [min(self._most, enough(recipe))]
-        while lengths[-1] // 2 >= LEAST:
-            lengths.append(_rounded(lengths[-1] // 2))
+        lengths = self._lengths(recipe)
         ways = [
             Settings(positions, checkpointing=False)
             for positions in lengths
@@ -228,6 +226,12 @@ class Memory:
             f"forecast: it takes {min(needed) / GIB:.1f} GiB at least, "
             f"and {self.usable / GIB:.1f} GiB are there"
         )
+
+    def _lengths(self, recipe: Recipe) -> list[int]:
+        """Positions of a pass for steps in one pass, in two of the same size, and so on."""
+        counts = range(1, max(1, recipe.tokens_per_step // LEAST) + 1)
+        lengths = dict.fromkeys(enough(recipe, count) for count in counts)
+        return [own for own in lengths if own <= self._most] or [self._most]
 
     def learn(
         self,
@@ -254,15 +258,15 @@ class Memory:
         self._factors[kind] = [factor]
 
 
-def enough(recipe: Recipe) -> int:
-    """Positions of a pass in which nearly every step of a recipe fits as a whole.
+def enough(recipe: Recipe, count: int = 1) -> int:
+    """Positions of a pass, such that nearly every step of a recipe fits in `count` of them.
 
     A step's last row may begin just before its goal, but few rows are as long as the longest.
     """
-    return _rounded(recipe.tokens_per_step + recipe.max_length // 4)
+    return _rounded(recipe.tokens_per_step / count + recipe.max_length / 4)
 
 
-def _rounded(positions: int) -> int:
+def _rounded(positions: float) -> int:
     return math.ceil(positions / GRAIN) * GRAIN
 
 

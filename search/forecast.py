@@ -50,6 +50,8 @@ OWN = 0.04
 """Standard deviation of what a shape does beyond its properties' effects."""
 TIMING = 0.03
 """Standard deviation of a segment's measured log seconds per token."""
+MOST_SPREAD = 4.0
+"""Steps of fewer than a fourth of 8,192 tokens are not assumed to cost more for each."""
 SLOWED = 4.0
 """An evaluation that takes this many times as long as before tells of the machine."""
 AGED = 1.5
@@ -61,13 +63,15 @@ RECENT = 64
 def effects(recipe: Recipe, *, recomputing: bool) -> Effects:
     """What decides a recipe's seconds per token, with assumptions until it is measured."""
     kind = recipe.quantization
+    spread = min(MOST_SPREAD, 8192 / recipe.tokens_per_step) - 1  # what a step costs in itself
     return (
         (1.0, 0.0, UNIT),
         (float(recipe.targets is Targets.ATTENTION), math.log(ATTENTION_COST), 0.3),
         (float(kind is Quantization.INT8), math.log(QUANTIZATION_COST[Quantization.INT8]), 0.5),
         (float(kind is Quantization.NF4), math.log(QUANTIZATION_COST[Quantization.NF4]), 0.3),
         (float(not recipe.packing), math.log(PADDING_COST), 0.3),
-        (math.log2(recipe.tokens_per_step / 8192), -0.03, 0.07),  # starting and ending a step
+        (spread, 0.05, 0.07),  # starting and ending it
+        (spread * (kind is not Quantization.BF16), 0.05, 0.05),  # making weights whole
         (float(recipe.rank > WIDE), math.log(WIDE_COST), 0.1),
         (float(recomputing), math.log(RECOMPUTING_COST), 0.1),
     )

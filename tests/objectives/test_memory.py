@@ -93,7 +93,7 @@ def test_where_memory_is_short_passes_become_shorter_and_then_layers_are_compute
         chosen.append(settings)
     whole = enough(RECIPE)
     assert chosen[0] == Settings(whole, checkpointing=False)
-    assert chosen[1] == Settings(whole // 2, checkpointing=False)
+    assert chosen[1] == Settings(enough(RECIPE, 2), checkpointing=False)
     assert chosen[2] == Settings(whole, checkpointing=True)
     with pytest.raises(OutOfMemory, match=r"forecast: it takes 1\d\.\d GiB at least, and 11\.0"):
         Memory(seven_b, 12 * GIB, 16384).settle(RECIPE, 64)
@@ -232,3 +232,11 @@ def test_a_base_leaves_when_another_kind_needs_its_memory(tmp_path: Path) -> Non
         "b"
     )  # its base is there, but the other one takes the room that scoring needs
     assert set(trainer._bases) == {Quantization.BF16}
+
+
+def test_a_step_is_cut_into_passes_of_one_size(seven_b: Anatomy) -> None:
+    """Two halves with room for a row's end, not two full passes and a tiny third."""
+    made = Memory(seven_b, 80 * GIB, 16384)
+    recipe = replace(RECIPE, tokens_per_step=16384, max_length=2048, quantization=Quantization.NF4)
+    settings = made.settle(recipe, 64)
+    assert settings == Settings(8192 + 512, checkpointing=False)
