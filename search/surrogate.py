@@ -2,12 +2,17 @@
 
 A value of recipe x after the share t of a full run is modelled as
 
-    f(x) + run + (g(x) + bend) * phi(t) + noise,    phi(t) = log t / log t_least,
+    f(x) + run + (g(x) + bend) * phi(t) + walk(t) + noise,    phi(t) = log t / log t_least,
 
-where f and g are smooth over recipes (Matern 5/2, a length scale per axis), and `run` and `bend`
-are each run's own. phi is 0 at the end of a full run: a value at a low fidelity is never taken for
-a final one, it tells of it as far as f, g and a run's own part allow. Cf. freeze-thaw Bayesian
-optimization (Swersky et al. 2014, arXiv 1406.3896).
+where f and g are smooth over recipes (Matern 5/2, a length scale per axis), and `run`, `bend` and
+`walk` are each run's own. phi is 0 at the end of a full run: a value at a low fidelity is never
+taken for a final one, it tells of it as far as f, g and a run's own part allow. Cf. freeze-thaw
+Bayesian optimization (Swersky et al. 2014, arXiv 1406.3896).
+
+`walk` is a random walk in log t. It is there only if asked for (`WANDERING`). Without it what is
+left of a curve is thought to follow from its beginning, and the intervals are too narrow on real
+curves. With it they are honest, but searches whose proposals rest on it mostly found worse recipes
+(docs/LOG.md, 2026-11-26). So proposals are made without it, and forecasts to rely on with it.
 
 The length scales and variances maximise the posterior density (L-BFGS, from the same start every
 time, so that the same data give the same forecasts).
@@ -33,9 +38,11 @@ KEPT = 240
 ITERATIONS = 20
 LEVEL, TREND = 4.0, 1.0
 """Prior variances of the mean level and of the mean trend, of standardised values."""
-PARTS = ("final", "trend", "own", "bend", "noise", "slope")
+PARTS = ("final", "trend", "own", "bend", "noise", "slope", "walk")
 START = (0.5, 0.2, 0.05, 0.1, 0.003, 0.01)
-"""Their prior medians, as variances of standardised values."""
+"""Prior medians of all but the walk, which is not there, as variances of standardised values."""
+WANDERING = (*START, 0.4)
+"""The same with a walk: for honest intervals."""
 SPREAD_OF_PARTS = 1.5
 SPREAD_OF_SCALES = 0.8
 """Standard deviations of the logarithms' priors."""
@@ -74,7 +81,7 @@ class CurveModel:
             axes: of the space.
             points: where the runs are, [runs, axes].
             curves: a run's values; may be empty.
-            start: prior medians of the variances of `PARTS`.
+            start: prior medians of the variances of `PARTS`; one less: there is no walk.
 
         Raises:
             ValueError: no curve has a point.
@@ -110,6 +117,7 @@ class CurveModel:
             linear.tobytes(),
             start,
         )
+        self._variances = _variances(self.theta[len(axes) :])
         self._factorise()
 
     def _factorise(self) -> None:
@@ -118,19 +126,20 @@ class CurveModel:
         self._runs = runs
         smooth = self._smooth(self._points[runs], self._points[runs])
         where = np.searchsorted(runs, data.run)
-        final, trend, own, bend, noise, slope = np.exp(self.theta[-len(PARTS) :])
+        final, trend, own, bend, noise, slope, walk = self._variances
         same = where[:, None] == where[None, :]
         across = smooth[np.ix_(where, where)]
         slopes = self._axes.slopes(self._points[data.run])
         bends = data.phi[:, None] * data.phi[None, :]
         matrix = LEVEL + final * across + own * same + slope * (slopes @ slopes.T)
+        matrix += walk * same * _walked(data.phi)
         matrix += bends * (TREND + trend * across + bend * same)
         matrix[np.diag_indices_from(matrix)] += noise + JITTER
         self._lower = cholesky(matrix, lower=True)
         self._weights = cho_solve((self._lower, True), data.y)
 
     def _smooth(self, some: Array, others: Array) -> Array:
-        scales = np.exp(-2 * self.theta[: -len(PARTS)])
+        scales = np.exp(-2 * self.theta[: len(self._axes)])
         squared = np.tensordot(scales, self._axes.differences(some, others), 1)
         return _matern(squared)[0]
 
@@ -146,17 +155,18 @@ class CurveModel:
             run would give, without the noise of looking at it.
         """
         data = self._data
-        final, _, own, _, _, slope = np.exp(self.theta[-len(PARTS) :])
+        final, _, own, _, _, slope, walk = self._variances
         across = self._smooth(points, self._points[self._runs])
         where = np.searchsorted(self._runs, data.run)
         slopes = self._axes.slopes(points)
         others = self._axes.slopes(self._points[data.run])
         cross = LEVEL + final * across[:, where] + slope * (slopes @ others.T)
         if runs is not None:
-            cross = cross + own * (np.asarray(runs)[:, None] == data.run[None, :])
+            shared = own + walk * (1 - data.phi)
+            cross = cross + shared * (np.asarray(runs)[:, None] == data.run[None, :])
         mean = cross @ self._weights
         half = solve_triangular(self._lower, cross.T, lower=True)
-        alone = LEVEL + final + own + slope * np.sum(slopes * slopes, axis=1)
+        alone = LEVEL + final + own + walk + slope * np.sum(slopes * slopes, axis=1)
         variance = alone - np.sum(half * half, axis=0)
         spread = np.sqrt(np.maximum(variance, 1e-10))
         return mean * self._scale + self._centre, spread * self._scale
@@ -181,6 +191,18 @@ def _scale(values: Array) -> tuple[float, float, float]:
     limit = middle + 3 * max(high - middle, middle - low, 1e-12)
     clipped = np.minimum(values, limit)
     return float(clipped.mean()), float(clipped.std()) or 1.0, float(limit)
+
+
+def _variances(logarithms: Array) -> list[float]:
+    """The variances of `PARTS`; that of the walk is 0 if there is none."""
+    found: list[float] = np.exp(logarithms).tolist()
+    return found if len(found) == len(PARTS) else [*found, 0.0]
+
+
+def _walked(phi: Array) -> Array:
+    """Covariances [n, n] of a walk that is 0 where phi is 1, and of unit variance where it is 0."""
+    found: Array = 1 - np.maximum(phi[:, None], phi[None, :])
+    return found
 
 
 def _matern(squared: Array) -> tuple[Array, Array]:
@@ -209,21 +231,23 @@ def _learn(
     where = np.frombuffer(where_, np.int64)
     phi, y = np.frombuffer(phi_), np.frombuffer(y_)
     linear = np.frombuffer(linear_).reshape(len(y), len(y))
-    axes = shape[0]
+    axes, parts = shape[0], len(medians)
     start = np.concatenate(
         [np.full(axes, math.log(0.5 * math.sqrt(max(1, axes)))), np.log(medians)]
     )
-    spread = np.concatenate([np.full(axes, SPREAD_OF_SCALES), np.full(len(PARTS), SPREAD_OF_PARTS)])
+    spread = np.concatenate([np.full(axes, SPREAD_OF_SCALES), np.full(parts, SPREAD_OF_PARTS)])
     same = (where[:, None] == where[None, :]).astype(float)
     bends = phi[:, None] * phi[None, :]
+    walked = same * _walked(phi)
     index = np.ix_(where, where)
 
     def loss(theta: Array) -> tuple[float, Array]:
         scales = np.exp(-2 * theta[:axes])
-        final, trend, own, bend, noise, slope = np.exp(theta[axes:])
+        final, trend, own, bend, noise, slope, walk = _variances(theta[axes:])
         smooth, fall = _matern(np.tensordot(scales, gaps, 1))
         across = smooth[index]
         matrix = LEVEL + final * across + own * same + slope * linear
+        matrix += walk * walked
         matrix += bends * (TREND + trend * across + bend * same)
         matrix[np.diag_indices_from(matrix)] += noise + JITTER
         lower = cholesky(matrix, lower=True, check_finite=False)
@@ -240,7 +264,8 @@ def _learn(
             bend * np.sum(outer * same * bends),
             noise * np.trace(outer),
             slope * np.sum(outer * linear),
-        ]
+            walk * np.sum(outer * walked),
+        ][:parts]
         away = (theta - start) / spread
         value = 0.5 * y @ weights + np.sum(np.log(np.diag(lower))) + 0.5 * away @ away
         return float(value), np.concatenate(
