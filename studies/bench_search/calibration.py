@@ -1,6 +1,6 @@
 """Whether forecasts of final values are honest: how many finals lie in their 80 % interval.
 
-On each data set of LCBench, MO-ASHA searches until the budget is spent. From the curves that this
+On each data set of LCBench, a method searches until the budget is spent. From the curves that this
 leaves, the surrogate forecasts where the paused runs, and new ones at random, would end; the
 records tell.
 """
@@ -15,11 +15,11 @@ import numpy as np
 
 from search.cli import Parser, guarded
 from search.coordinates import Array, Axes
-from search.surrogate import Curve, CurveModel
+from search.surrogate import START, WANDERING, Curve, CurveModel
 from studies.bench_search import lcbench
 from studies.bench_search.__main__ import check_numbers, chosen_sets
 from studies.bench_search.halving import mo_asha
-from studies.bench_search.methods import run
+from studies.bench_search.methods import METHODS, Search, run
 from studies.bench_search.ours import distribution, runs_of
 from studies.recorded import Config, Problem
 
@@ -29,13 +29,22 @@ NEW = 50
 """New runs at random that are forecast after each search."""
 
 
-def off(problem: Problem, budget_s: float, seed: int) -> tuple[Array, Array]:
-    """Errors of forecasts in their standard deviations: (of paused runs, of new ones)."""
-    meter = run(mo_asha, problem, budget_s, seed)
+def off(
+    problem: Problem,
+    budget_s: float,
+    seed: int,
+    search: Search = mo_asha,
+    start: tuple[float, ...] = WANDERING,
+) -> tuple[Array, Array]:
+    """Errors of forecasts in their standard deviations: (of paused runs, of new ones).
+
+    `search` leaves the curves; `start` says what the surrogate assumes of them, see `CurveModel`.
+    """
+    meter = run(search, problem, budget_s, seed)
     axes = Axes({p.name: distribution(p) for p in problem.parameters})
     seen = runs_of(meter, axes)
     points = np.array([one.point for one in seen])
-    model = CurveModel(axes, points, [Curve(points=one.points) for one in seen])
+    model = CurveModel(axes, points, [Curve(points=one.points) for one in seen], start)
     paused = [k for k, one in enumerate(seen) if one.points and not one.done]
     rng = np.random.default_rng(seed + 1)
     new = [problem.draw(rng) for _ in range(NEW)]
@@ -61,6 +70,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=10, help="searches per data set and budget")
     parser.add_argument("--budgets", type=float, nargs="+", help="in full runs; default: 5 10 15")
     parser.add_argument("--datasets", nargs="+", metavar="N|NAME", help="default: all")
+    parser.add_argument(
+        "--method", choices=METHODS, default="mo-asha", help="it searches; default: mo-asha"
+    )
+    parser.add_argument(
+        "--proposals",
+        action="store_true",
+        help="the forecasts that proposals rest on, instead of those to rely on",
+    )
     options = parser.parse_args(arguments)
     check_numbers(options)
     return options
@@ -70,12 +87,14 @@ def work(arguments: Sequence[str] | None) -> int:
     """Measure and print."""
     options = parse(arguments)
     suite = lcbench.suite(options.data)
+    search = METHODS[options.method].search
+    start = START if options.proposals else WANDERING
     kinds: dict[float, tuple[list[Array], list[Array]]] = {}
     for name in chosen_sets(suite, options.datasets):
         task = suite.load(name)
         for budget in options.budgets or suite.budgets:
             found = [
-                off(task.problem, suite.seconds(task, budget), seed)
+                off(task.problem, suite.seconds(task, budget), seed, search, start)
                 for seed in range(options.seeds)
             ]
             begun, new = (np.concatenate(errors) for errors in zip(*found, strict=True))

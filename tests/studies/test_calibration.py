@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.surrogate import START
 from studies.bench_search.calibration import HALF_WIDTH, NEW, main, off, told
+from studies.bench_search.methods import METHODS
 from tests.studies.test_bench_search import BUDGET_S, problem
 
 
@@ -20,6 +22,15 @@ def test_errors_are_in_standard_deviations_and_repeatable() -> None:
     again = off(problem(), BUDGET_S, 0)
     np.testing.assert_array_equal(begun, again[0])
     np.testing.assert_array_equal(new, again[1])
+
+
+def test_what_proposals_rest_on_is_surer_of_paused_runs() -> None:
+    """It is off by more of its standard deviations; and another method leaves other curves."""
+    begun, _ = off(problem(), BUDGET_S, 0)
+    surer, _ = off(problem(), BUDGET_S, 0, start=START)
+    assert np.median(np.abs(surer)) > np.median(np.abs(begun))
+    drawn, _ = off(problem(), BUDGET_S, 0, METHODS["random+pareto"].search)
+    assert len(drawn) != len(begun)
 
 
 def test_shares_inside_the_interval_are_told() -> None:
