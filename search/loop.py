@@ -176,7 +176,8 @@ def tell_ranks(job: Job) -> None:
 
 def start_trial(job: Job, bracket: int) -> None:
     """Propose a recipe and start its trial."""
-    proposal = propose(job.study, job.seed, job.store.records())
+    full = job.plan.rungs[-1] if job.plan else 1  # before there is a plan no trial has a rung
+    proposal = propose(job.study, job.seed, job.store.records(), full)
     record = job.store.add(
         recipe=proposal.recipe,
         params=proposal.params,

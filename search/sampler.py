@@ -33,6 +33,8 @@ COST = "cost_of_goal"
 
 Prior = Callable[[Mapping[str, Any]], float]
 """(parameters) -> the logarithm of what experts hold of them, at most 0."""
+CostOf = Callable[[Mapping[str, Any]], float]
+"""(parameters) -> what a full run of them costs, above 0, where that is known without a run."""
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 
@@ -53,6 +55,7 @@ class CurveSampler(BaseSampler):
         seed: int | None = None,
         startup: int = STARTUP_TRIALS,
         prior: Prior | None = None,
+        cost_of: CostOf | None = None,
     ) -> None:
         """Set up.
 
@@ -60,6 +63,8 @@ class CurveSampler(BaseSampler):
             seed: of all draws; None: a different one each time.
             startup: trials with a value before the surrogate is asked.
             prior: experts' beliefs; they count less the more trials have a value.
+            cost_of: gains count per unit of it; of two goals the second is it, on a log scale, and
+                nothing is learned of it from trials.
 
         Raises:
             ValueError: `startup` is below 1.
@@ -70,6 +75,7 @@ class CurveSampler(BaseSampler):
         self._random = RandomSampler(seed=seed)
         self._startup = startup
         self._prior = prior
+        self._cost_of = cost_of
         self._space = IntersectionSearchSpace()
 
     def reseed_rng(self) -> None:
@@ -119,18 +125,27 @@ class CurveSampler(BaseSampler):
         if ended < self._startup:
             return axes.decode(self._begin(axes))
         timed = len(study.directions) == 2
-        outlook = Outlook(axes, runs, self._rng, timed=timed)
+        known_cost = self._log_costs(axes)
+        outlook = Outlook(axes, runs, self._rng, timed=timed, cost_of=known_cost)
 
-        def weight(points: Array, _costs: Array) -> Array:
-            if self._prior is None:
-                return np.ones(len(points))
-            faded: Array = np.exp(self._believed(axes, points) * self._startup / ended)
-            return faded
+        def weight(points: Array, costs: Array) -> Array:
+            logs = np.zeros(len(points)) if known_cost is None else -costs
+            if self._prior is not None:
+                logs = logs + self._believed(axes, points) * self._startup / ended
+            weights: Array = np.exp(logs)
+            return weights
 
         front = outlook.front([k for k, run in enumerate(runs) if run.done or not run.over])
         found = best_new(outlook, front, self._rng, weight)
         assert found is not None  # noqa: S101  # no point was excluded
         return axes.decode(found[0])
+
+    def _log_costs(self, axes: Axes) -> Callable[[Array], Array] | None:
+        """Logarithms of what full runs at points [n, axes] cost, [n], where they are known."""
+        cost_of = self._cost_of
+        if cost_of is None:
+            return None
+        return lambda points: np.array([math.log(cost_of(axes.decode(p))) for p in points])
 
     def _believed(self, axes: Axes, points: Array) -> Array:
         assert self._prior is not None  # noqa: S101  # the callers looked

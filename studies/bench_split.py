@@ -7,7 +7,9 @@ trained on with what is left, to 52 epochs at most. The planner and the rule are
 are compared with fixed splits, and with spending everything on the default config. Told is the
 accuracy of the final run, mean over data sets; budgets are in full runs of the default config. A
 control, `never ended`, plans the same and searches for as long as the final run's least share
-allows: what the decision itself is worth.
+allows: what the decision itself is worth. `--proposals` adds jobs that are decided likewise and
+whose configs are not random: from Optuna's TPE, as it is told of ended trials, or from the learning
+curves of all.
 """
 
 from __future__ import annotations
@@ -21,24 +23,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
 
 from search.cli import Parser, guarded
+from search.coordinates import Axes
 from search.errors import BadInput
 from search.planner import SMALLEST_BRACKET, Costs, bracket_cost, ladder
+from search.proposals import STARTUP_TRIALS, seed_of
 from search.pruning import quota
 from search.split import LEAST_FINAL, TRIALS, decide
 from studies import Study
 from studies.bench_search.compare import mean_and_error, wilcoxon
 from studies.bench_search.lcbench import EPOCHS, Surrogate
+from studies.bench_search.ours import distribution, propose
 from studies.catalog import find
-from studies.recorded import Exhausted, Meter, Problem, Run
+from studies.recorded import Config, Exhausted, Meter, Problem, Run
 
 EPOCH = 1000
 """Tokens that stand for an epoch, for the planner."""
 FIRST_RUNG = 2
 """Epochs: the first one's accuracy ranks LCBench's configs no better than chance."""
+TPE_STARTUP = 10
+"""Trials that must have ended before TPE is asked."""
 FIXED = (0.1, 0.25, 0.5, 0.75)
 DECIDED, DEFAULT, NEVER = "decided", "default", "never ended"
+RANDOM, TPE, CURVES = "random", "tpe", "curves"
 BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -54,6 +64,8 @@ class Replay:
     study: Study
     ends: bool = True
     """Whether the rule may end the search; else only time does."""
+    proposals: str = RANDOM
+    """Where configs come from."""
     meter: Meter = field(init=False)
     reason: str = ""
     """Why the search ended, if that was decided."""
@@ -61,6 +73,8 @@ class Replay:
     def __post_init__(self) -> None:
         self.meter = Meter(self.problem, self.budget_s)
         self.rng = np.random.default_rng(self.seed)
+        self.axes = Axes({p.name: distribution(p) for p in self.problem.parameters})
+        self.stopped: set[int] = set()
         most = 1 - LEAST_FINAL if self.share is None else self.share
         self.limit_s = most * self.budget_s
         self.default = self.meter.start(self.problem.default())
@@ -101,16 +115,55 @@ class Replay:
             if len(self.meter.runs) >= TRIALS and not self.goes_on(size):
                 size = 0
                 break
-            members.append(self.meter.start(self.problem.draw(self.rng)))
+            members.append(self.meter.start(self.propose()))
             if not self.train(members[-1], self.rungs[0]):
                 return False
         alive = members
         for step in self.rungs[1:]:
             alive = sorted(alive, key=lambda run: self.problem.sign(run.point))
-            alive = alive[: quota(len(alive), self.study.eta)]
+            goes_on = quota(len(alive), self.study.eta)
+            self.stopped |= {id(run) for run in alive[goes_on:]}
+            alive = alive[:goes_on]
             if not all(self.train(run, step) for run in alive):
                 return False
         return bool(size)
+
+    def propose(self) -> Config:
+        """The next config, the first ones at random."""
+        seen = [run for run in self.meter.runs if run.step]
+        if self.proposals == CURVES and len(seen) >= STARTUP_TRIALS:
+            found = propose(self.problem, self.meter, self.axes, self.rng, self.rungs[-1])
+            assert found is not None  # noqa: S101  # a surrogate's space never ends
+            return found
+        ended = [run for run in seen if self.done(run) or id(run) in self.stopped]
+        if self.proposals == TPE and len(ended) >= TPE_STARTUP:
+            return self.by_tpe(ended)
+        return self.problem.draw(self.rng)
+
+    def done(self, run: Run) -> bool:
+        """Whether a run has reached the top rung."""
+        return run.step >= self.rungs[-1]
+
+    def by_tpe(self, ended: Sequence[Run]) -> Config:
+        """As jobs did before: accuracy and cost of the complete ones, the others as pruned."""
+        number = len(self.meter.runs)
+        study = optuna.create_study(
+            directions=["minimize", "minimize"],
+            sampler=optuna.samplers.TPESampler(
+                seed=seed_of(self.seed, number), n_startup_trials=TPE_STARTUP
+            ),
+        )
+        for run in ended:
+            values = [self.problem.sign(run.point), self.problem.time(run.point.seconds)]
+            study.add_trial(
+                create_trial(
+                    params=run.config,
+                    distributions={p.name: distribution(p) for p in self.problem.parameters},
+                    state=TrialState.COMPLETE if self.done(run) else TrialState.PRUNED,
+                    values=values if self.done(run) else None,
+                )
+            )
+        return self.problem.suggest(study.ask())
 
     def goes_on(self, size: int) -> bool:
         """Whether a further trial is worth its time, where that is decided."""
@@ -182,7 +235,11 @@ def default_only(problem: Problem, budget_s: float) -> float:
 
 
 def measure(
-    surrogate: Surrogate, sets: Sequence[str], budgets: Sequence[float], seeds: int
+    surrogate: Surrogate,
+    sets: Sequence[str],
+    budgets: Sequence[float],
+    seeds: int,
+    proposals: Sequence[str] = (),
 ) -> dict[str, dict[str, dict[str, float]]]:
     """budget -> split -> data set -> mean accuracy of the final run."""
     study = replace(find("demo"), first_rung_tokens=FIRST_RUNG * EPOCH, bracket=9)
@@ -194,7 +251,10 @@ def measure(
             rows = found.setdefault(f"{budget:g}", {})
             rows.setdefault(DEFAULT, {})[name] = default_only(problem, budget * full_s)
             kinds = [(f"{share:.0%} search", share, True) for share in FIXED]
-            for key, share, ends in [*kinds, (NEVER, None, False), (DECIDED, None, True)]:
+            splits = [*kinds, (NEVER, None, False), (DECIDED, None, True)]
+            ways = [(*split, RANDOM) for split in splits]
+            ways += [(f"{DECIDED}, {source}", None, True, source) for source in proposals]
+            for key, share, ends, source in ways:
                 finals = [
                     Replay(
                         problem=problem,
@@ -203,6 +263,7 @@ def measure(
                         share=share,
                         study=study,
                         ends=ends,
+                        proposals=source,
                     ).run()
                     for seed in range(seeds)
                 ]
@@ -230,6 +291,9 @@ def work(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--budgets", type=float, nargs="+", default=list(BUDGETS))
     parser.add_argument("--datasets", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument(
+        "--proposals", nargs="+", choices=(TPE, CURVES), default=[], help="other than at random"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args(arguments)
     if options.seeds < 1:
@@ -239,17 +303,18 @@ def work(arguments: Sequence[str] | None) -> int:
             raise BadInput(f"--budgets {budget:g}: give a positive number")
     if options.json and not options.json.parent.is_dir():
         raise BadInput(f"--json {options.json}: there is no folder {options.json.parent}")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     surrogate = Surrogate(options.data)
     sets = options.datasets or surrogate.sets
     for name in sets:
         if name not in surrogate.sets:
             raise BadInput(f"--datasets {name}: choose from {', '.join(surrogate.sets)}")
-    found = measure(surrogate, sets, options.budgets, options.seeds)
+    found = measure(surrogate, sets, options.budgets, options.seeds, options.proposals)
     told = {budget: compared(rows) for budget, rows in found.items()}
     for budget, splits in told.items():
         print(f"{budget} full runs: accuracy of the final run, {len(sets)} sets x {options.seeds}")
         for name, t in splits.items():
-            text = f"  {name:<11} {t['mean']:.4f} ± {t['error']:.4f}"
+            text = f"  {name:<15} {t['mean']:.4f} ± {t['error']:.4f}"
             if name != DECIDED:
                 text += (
                     f"   decided {t['decided_ahead']:+.4f} ± {t['ahead_error']:.4f}, p {t['p']:.2g}"

@@ -58,12 +58,26 @@ def search(problem: Problem, meter: Meter, seed: int) -> None:
         run.train(steps[0])
 
 
-def propose(problem: Problem, meter: Meter, axes: Axes, rng: np.random.Generator) -> Config | None:
-    """The most promising config; None if a table holds no further one."""
+def propose(
+    problem: Problem,
+    meter: Meter,
+    axes: Axes,
+    rng: np.random.Generator,
+    full: int | None = None,
+) -> Config | None:
+    """The most promising config; None if a table holds no further one.
+
+    Args:
+        problem: what is searched.
+        meter: runs so far.
+        axes: of the problem's parameters.
+        rng: for candidates.
+        full: steps of the run that is to be good; None: the problem's.
+    """
     allowed: Array | None = None
     if problem.table:
         allowed = axes.encode([{axes.names[0]: row} for row in meter.untried()])
-    outlook = Outlook(axes, runs_of(meter, axes), rng, timed=problem.timed)
+    outlook = Outlook(axes, runs_of(meter, axes, full), rng, timed=problem.timed)
 
     def weight(points: Array, costs: Array) -> Array:
         if not problem.timed:
@@ -75,19 +89,23 @@ def propose(problem: Problem, meter: Meter, axes: Axes, rng: np.random.Generator
     return axes.decode(found[0]) if found else None
 
 
-def runs_of(meter: Meter, axes: Axes) -> list[Run]:
-    """A meter's runs as the surrogate sees them."""
+def runs_of(meter: Meter, axes: Axes, full: int | None = None) -> list[Run]:
+    """A meter's runs as the surrogate sees them, up to a full run's steps."""
     problem = meter.problem
+    full = full or problem.full
     points = axes.encode([run.config for run in meter.runs])
     return [
         Run(
             point=point,
             points=tuple(
-                (step / problem.full, problem.sign(p)) for step, p in sorted(run.points.items())
+                (step / full, problem.sign(p))
+                for step, p in sorted(run.points.items())
+                if step <= full
             ),
             costs=tuple(
-                (step / problem.full, problem.time(p.seconds * problem.full / step))
+                (step / full, problem.time(p.seconds * full / step))
                 for step, p in sorted(run.points.items())
+                if step <= full
             ),
         )
         for run, point in zip(meter.runs, points, strict=True)

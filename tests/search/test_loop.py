@@ -106,11 +106,11 @@ def test_the_final_run_goes_on_from_the_winner(day: Simulation) -> None:
     assert winner.rungs[-1].step <= facts["decay_start"] < facts["total_steps"] == facts["steps"]
 
 
-def test_later_brackets_are_proposed_by_tpe_from_what_was_learned(day: Simulation) -> None:
+def test_later_brackets_are_proposed_from_what_was_learned(day: Simulation) -> None:
     """A day is long enough for more than one bracket."""
     records = day.store().records()
     assert max(record.bracket for record in records) >= 1
-    assert "TPE" in records[-1].origin
+    assert "learning curves" in records[-1].origin
 
 
 def proposals(simulation: Simulation) -> list[dict[str, Any]]:
@@ -211,7 +211,7 @@ def failing(trial: str, error: Exception, times: int = 1) -> Any:
 
 
 def test_out_of_memory_is_pruned_with_a_constraint_and_never_failed(tmp_path: Path) -> None:
-    """TPE learns from a pruned trial; a failed one it ignores."""
+    """The sampler learns from a pruned trial; a failed one it ignores."""
     simulation = Simulation(tmp_path / "run")
     simulation.run(fail=failing("2", OutOfMemory("24 GiB are full")))
     trial = simulation.store().study.trials[2]
@@ -333,7 +333,7 @@ def test_infeasible_trials_reach_the_sampler_with_their_constraint(tmp_path: Pat
     """Else it would propose them again and again."""
     simulation = Simulation(tmp_path / "run", budget_s=3600)
     simulation.run(fail=failing("2", OutOfMemory("full")))
-    copies = [_copy(record) for record in simulation.store().records()]
+    copies = [_copy(record, 1) for record in simulation.store().records()]
     assert [bool(copy.constraints) for copy in copies] == [n == 2 for n in range(len(copies))]
 
 
