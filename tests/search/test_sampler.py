@@ -108,3 +108,26 @@ def test_startup_must_be_positive() -> None:
     """Nothing can be learned from nothing."""
     with pytest.raises(ValueError, match="got 0"):
         CurveSampler(startup=0)
+
+
+def test_a_known_cost_weighs_gains_and_is_the_second_goal() -> None:
+    """Of recipes that promise the same, the cheap one is tried; unknown costs leave it open."""
+    space: dict[str, optuna.distributions.BaseDistribution] = {
+        "x": optuna.distributions.FloatDistribution(0, 1),
+        "kind": optuna.distributions.CategoricalDistribution(("cheap", "dear")),
+    }
+    cost = {"cheap": 1.0, "dear": 8.0}
+
+    def chosen(seed: int, *, known: bool) -> str:
+        cost_of = (lambda params: cost[params["kind"]]) if known else None
+        sampler = CurveSampler(seed=seed, startup=4, cost_of=cost_of)
+        study = optuna.create_study(sampler=sampler)
+        rng = np.random.default_rng(seed)
+        for number in range(8):
+            x = float(rng.random())
+            params = {"x": x, "kind": ("cheap", "dear")[number % 2]}
+            study.add_trial(create_trial(params=params, distributions=space, value=(x - 0.5) ** 2))
+        return str(study.ask(space).params["kind"])
+
+    assert [chosen(seed, known=True) for seed in range(6)] == ["cheap"] * 6
+    assert "dear" in {chosen(seed, known=False) for seed in range(12)}
