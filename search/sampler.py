@@ -145,11 +145,13 @@ class CurveSampler(BaseSampler):
         cost_of = self._cost_of
         if cost_of is None:
             return None
-        return lambda points: np.array([math.log(cost_of(axes.decode(p))) for p in points])
+        return lambda points: np.array(
+            [math.log(cost_of(params)) for params in axes.decode_all(points)]
+        )
 
     def _believed(self, axes: Axes, points: Array) -> Array:
         assert self._prior is not None  # noqa: S101  # the callers looked
-        return np.array([self._prior(axes.decode(point)) for point in points])
+        return np.array([self._prior(params) for params in axes.decode_all(points)])
 
     def _begin(self, axes: Axes) -> Array:
         """A point [axes] to begin with: from the prior, if there is one."""
