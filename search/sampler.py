@@ -8,7 +8,7 @@ are learned from, each value at the fidelity at which it was seen. See `search.s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,11 +119,11 @@ class CurveSampler(BaseSampler):
             and search_space.keys() <= t.params.keys()
             and all(d._contains(d.to_internal_repr(t.params[n])) for n, d in search_space.items())
         ]
-        axes = Axes(search_space)
+        axes = Axes(self._space.calculate(study) | search_space)
         runs = _runs(axes, known, study.directions, self._rng)
         ended = sum(bool(run.points) for run in runs)
         if ended < self._startup:
-            return axes.decode(self._begin(axes))
+            return _only(search_space, axes.decode(self._begin(axes)))
         timed = len(study.directions) == 2
         known_cost = self._log_costs(axes)
         outlook = Outlook(axes, runs, self._rng, timed=timed, cost_of=known_cost)
@@ -138,7 +138,7 @@ class CurveSampler(BaseSampler):
         front = outlook.front([k for k, run in enumerate(runs) if run.done or not run.over])
         found = best_new(outlook, front, self._rng, weight)
         assert found is not None  # noqa: S101  # no point was excluded
-        return axes.decode(found[0])
+        return _only(search_space, axes.decode(found[0]))
 
     def _log_costs(self, axes: Axes) -> Callable[[Array], Array] | None:
         """Logarithms of what full runs at points [n, axes] cost, [n], where they are known."""
@@ -162,6 +162,11 @@ class CurveSampler(BaseSampler):
         chances = np.exp(self._believed(axes, points))
         chosen: Array = points[self._rng.choice(len(points), p=chances / chances.sum())]
         return chosen
+
+
+def _only(names: Iterable[str], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the parameters those that are asked for: not what has a single value."""
+    return {name: params[name] for name in names}
 
 
 def _runs(

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from search.proposals import STARTUP_TRIALS, modelled_cost, propose
 from search.store import Record
+from spaces import Quantization
 from spaces.prior import Prior
 from studies.bench_propose import RUNGS, history
 from studies.catalog import find
@@ -87,3 +88,13 @@ def test_costs_are_modelled_by_what_decides_speed() -> None:
     assert modelled_cost(base) == 1
     assert modelled_cost(base | {"targets": "attention"}) < 1
     assert modelled_cost(base | {"quantization": "nf4", "packing": False}) > 1.5
+
+
+def test_axes_of_one_choice_still_have_their_cost_and_prior(study: Study) -> None:
+    """As on a CPU, which knows one quantization kind."""
+    guess = Prior(best="bf16", why="nothing else is there")
+    space = replace(study.space, quantization=(Quantization.BF16,), priors={"quantization": guess})
+    plain = replace(study, space=space)
+    for count in (4, 20):
+        found = propose(plain, 0, history(plain, count, 0), RUNGS[-1])
+        assert found.params["quantization"] == "bf16"
