@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,8 @@ class CurveSampler(BaseSampler):
             return _only(search_space, axes.decode(self._begin(axes)))
         timed = len(study.directions) == 2
         known_cost = self._log_costs(axes)
+        if known_cost is not None:  # what trials were told is not on its scale
+            runs = [replace(run, costs=()) for run in runs]
         outlook = Outlook(axes, runs, self._rng, timed=timed, cost_of=known_cost)
 
         def weight(points: Array, costs: Array) -> Array:

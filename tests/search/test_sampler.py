@@ -131,3 +131,17 @@ def test_a_known_cost_weighs_gains_and_is_the_second_goal() -> None:
 
     assert [chosen(seed, known=True) for seed in range(6)] == ["cheap"] * 6
     assert "dear" in {chosen(seed, known=False) for seed in range(12)}
+
+
+def test_a_known_cost_replaces_what_trials_were_told() -> None:
+    """Their second value may be on another scale."""
+    found = []
+    for factor in (1.0, 1000.0):
+        sampler = CurveSampler(seed=0, startup=4, cost_of=lambda params: 1 + params["x"])
+        study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+        for k in range(8):
+            params = {"x": k / 8, "y": 10 ** (-4 + k % 3)}
+            values = [final(**params), factor * (1 + k / 8)]
+            study.add_trial(create_trial(params=params, distributions=SPACE, values=values))
+        found.append(study.ask(SPACE).params)
+    assert found[0] == found[1]
