@@ -73,7 +73,8 @@ class Replay:
     def __post_init__(self) -> None:
         self.meter = Meter(self.problem, self.budget_s)
         self.rng = np.random.default_rng(self.seed)
-        self.axes = Axes({p.name: distribution(p) for p in self.problem.parameters})
+        self.distributions = {p.name: distribution(p) for p in self.problem.parameters}
+        self.axes = Axes(self.distributions)
         self.stopped: set[int] = set()
         most = 1 - LEAST_FINAL if self.share is None else self.share
         self.limit_s = most * self.budget_s
@@ -158,7 +159,7 @@ class Replay:
             study.add_trial(
                 create_trial(
                     params=run.config,
-                    distributions={p.name: distribution(p) for p in self.problem.parameters},
+                    distributions=self.distributions,
                     state=TrialState.COMPLETE if self.done(run) else TrialState.PRUNED,
                     values=values if self.done(run) else None,
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def test_a_packed_step_is_hardly_padded(step: dict[str, Any]) -> None:
     lengths = step["lengths"]
     layout = arrange(packing=True, **step)
     positions = sum(len(batch) * width(lengths, batch) for batch in layout)
-    assert positions - sum(lengths) <= PADDING * positions + 1e-9
+    assert Fraction(positions - sum(lengths), positions) <= Fraction(str(PADDING))
 
 
 @pytest.mark.parametrize("micro_tokens", MICRO)
