@@ -23,9 +23,23 @@ class Axes:
 
     Of an interval, the position in [0, 1] on its own (perhaps logarithmic) scale; of a list of
     choices, the index. A distribution with a single value is no axis, but `decode` returns it.
+
+    Some intervals may be the coordinates of a mixture, as `spaces.mixture` has them: then points
+    are as far apart as the roots of the sources' shares (Hellinger's distance). The coordinates
+    themselves say little: all at one end are the same mixture as all at the other.
     """
 
-    def __init__(self, distributions: Mapping[str, BaseDistribution]) -> None:
+    def __init__(
+        self,
+        distributions: Mapping[str, BaseDistribution],
+        mixture: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take the axes.
+
+        Args:
+            distributions: by parameter.
+            mixture: of those that are a mixture's coordinates, the natural share at 0.
+        """
         self._fixed = {name: _single(d) for name, d in distributions.items() if d.single()}
         self.axes = {
             name: d for name, d in sorted(distributions.items()) if name not in self._fixed
@@ -37,6 +51,11 @@ class Axes:
             np.int64,
         )  # fmt: skip
         """Choices per axis; 0 for an interval."""
+        sources = [name for name in mixture or {} if name in self.axes]
+        self._sources = np.array([self.names.index(name) for name in sources], np.int64)
+        self._logs = np.array([math.log((mixture or {})[name]) for name in sources])
+        ends = [_ends(self.axes[name]) for name in sources]  # type: ignore[arg-type]  # intervals
+        self._ends = np.array(ends, np.float64).reshape(len(sources), 2)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,15 +109,27 @@ class Axes:
 
     def slopes(self, points: Array) -> Array:
         """Points [n, axes] as numbers of about unit size, for a linear trend; choices have none."""
-        found: Array = np.where(self.choices > 0, 0.0, 2 * points - 1)
+        found: Array = np.where(self.choices > 0, 0.0, 2 * self._seen(points) - 1)
         return found
 
     def differences(self, some: Array, others: Array) -> Array:
         """Squared differences [axes, n, m] of points; of different choices, 1."""
+        some, others = self._seen(some), self._seen(others)
         found: Array = some.T[:, :, None] - others.T[:, None, :]
         np.multiply(found, found, out=found)
         for axis in np.flatnonzero(self.choices):
             found[axis] = found[axis] > 0
+        return found
+
+    def _seen(self, points: Array) -> Array:
+        """Points [n, axes] with the roots of shares instead of a mixture's coordinates."""
+        if not len(self._sources):
+            return points
+        low, high = self._ends.T
+        logs = self._logs + low + points[:, self._sources] * (high - low)
+        shares = np.exp(logs - logs.max(axis=1, keepdims=True))
+        found = points.copy()
+        found[:, self._sources] = np.sqrt(shares / shares.sum(axis=1, keepdims=True))
         return found
 
 

@@ -55,6 +55,11 @@ def sampler(study: Study, seed: int, number: int) -> CurveSampler:
         startup=STARTUP_TRIALS,
         prior=study.space.believed if study.space.priors else None,
         cost_of=modelled_cost,
+        mixture={
+            f"mixture_{name}": share
+            for name, share in study.space.natural_mixture.items()
+            if share > 0
+        },
     )
 
 

@@ -57,6 +57,7 @@ class CurveSampler(BaseSampler):
         startup: int = STARTUP_TRIALS,
         prior: Prior | None = None,
         cost_of: CostOf | None = None,
+        mixture: Mapping[str, float] | None = None,
     ) -> None:
         """Set up.
 
@@ -66,6 +67,8 @@ class CurveSampler(BaseSampler):
             prior: experts' beliefs; they count less the more trials have a value.
             cost_of: gains count per unit of it; of two goals the second is it, on a log scale, and
                 nothing is learned of it from trials.
+            mixture: of parameters that are a mixture's coordinates, the natural share at 0 (see
+                `search.coordinates`).
 
         Raises:
             ValueError: `startup` is below 1.
@@ -77,6 +80,7 @@ class CurveSampler(BaseSampler):
         self._startup = startup
         self._prior = prior
         self._cost_of = cost_of
+        self._mixture = mixture
         self._space = IntersectionSearchSpace()
 
     def reseed_rng(self) -> None:
@@ -120,7 +124,7 @@ class CurveSampler(BaseSampler):
             and search_space.keys() <= t.params.keys()
             and all(d._contains(d.to_internal_repr(t.params[n])) for n, d in search_space.items())
         ]
-        axes = Axes(self._space.calculate(study) | search_space)
+        axes = Axes(self._space.calculate(study) | search_space, self._mixture)
         runs = _runs(axes, known, study.directions, self._rng)
         ended = sum(bool(run.points) for run in runs)
         if ended < self._startup:

@@ -5,9 +5,10 @@ A value of recipe x after the share t of a full run is modelled as
     f(x) + run + (g(x) + bend) * phi(t) + walk(t) + noise,    phi(t) = log t / log t_least,
 
 where f and g are smooth over recipes (Matern 5/2, a length scale per axis), and `run`, `bend` and
-`walk` are each run's own. phi is 0 at the end of a full run: a value at a low fidelity is never
-taken for a final one, it tells of it as far as f, g and a run's own part allow. Cf. freeze-thaw
-Bayesian optimization (Swersky et al. 2014, arXiv 1406.3896).
+`walk` are each run's own; nearly the same recipes share `run`, since they would train alike. phi is
+0 at the end of a full run: a value at a low fidelity is never taken for a final one, it tells of it
+as far as f, g and a run's own part allow. Cf. freeze-thaw Bayesian optimization (Swersky et al.
+2014, arXiv 1406.3896).
 
 `walk` is a random walk in log t. It is there only if asked for (`WANDERING`). Without it what is
 left of a curve is thought to follow from its beginning, and the intervals are too narrow on real
@@ -47,6 +48,8 @@ SPREAD_OF_PARTS = 1.5
 SPREAD_OF_SCALES = 0.8
 """Standard deviations of the logarithms' priors."""
 JITTER = 1e-6
+NEAR = 0.02
+"""Runs this far apart, of the axes' widths, are nearly the same recipe: they share their luck."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,7 @@ class CurveModel:
         self._axes, self._points = axes, points
         least = min(shares)
         self._unit = math.log(least) if least < 1 else -1.0
+        self._known = {k for k, curve in enumerate(curves) if curve.points}
         kept = _choose(curves, KEPT)
         run = np.array([k for k, _, _ in kept], np.int64)
         phi = np.array([math.log(share) for _, share, _ in kept]) / self._unit
@@ -120,19 +124,44 @@ class CurveModel:
         self._variances = _variances(self.theta[len(axes) :])
         self._factorise()
 
+    def believe(self, runs: Sequence[int]) -> None:
+        """Count runs as ended where they are forecast to end.
+
+        No forecast of a final value moves by it, but near those runs little is left to be learned:
+        a run that can still go on, or was given up, is not to be begun once more (the kriging
+        believer: Ginsbourger et al. 2010, doi:10.1007/978-3-642-10701-6_6).
+
+        Args:
+            runs: indices of runs without a value at the end of a full run; of those with values
+                below only the ones that forecasts are made from count.
+        """
+        left_out = self._known - set(self._data.run.tolist())
+        index = np.array([k for k in runs if k not in left_out], np.int64)
+        if not len(index):
+            return
+        means = self.final(self._points[index], index.tolist())[0]
+        data = self._data
+        self._data = _Data(
+            run=np.concatenate([data.run, index]),
+            phi=np.concatenate([data.phi, np.zeros(len(index))]),
+            y=np.concatenate([data.y, (means - self._centre) / self._scale]),
+        )
+        self._factorise()
+
     def _factorise(self) -> None:
         data = self._data
         runs = np.unique(data.run)
         self._runs = runs
-        smooth = self._smooth(self._points[runs], self._points[runs])
+        points = self._points[runs]
+        smooth, near = self._smooth(points, points), _near(self._axes.differences(points, points))
         where = np.searchsorted(runs, data.run)
         final, trend, own, bend, noise, slope, walk = self._variances
         same = where[:, None] == where[None, :]
         across = smooth[np.ix_(where, where)]
         slopes = self._axes.slopes(self._points[data.run])
         bends = data.phi[:, None] * data.phi[None, :]
-        matrix = LEVEL + final * across + own * same + slope * (slopes @ slopes.T)
-        matrix += walk * same * _walked(data.phi)
+        matrix = LEVEL + final * across + own * near[np.ix_(where, where)]
+        matrix += slope * (slopes @ slopes.T) + walk * same * _walked(data.phi)
         matrix += bends * (TREND + trend * across + bend * same)
         matrix[np.diag_indices_from(matrix)] += noise + JITTER
         self._lower = cholesky(matrix, lower=True)
@@ -157,13 +186,16 @@ class CurveModel:
         data = self._data
         final, _, own, _, _, slope, walk = self._variances
         across = self._smooth(points, self._points[self._runs])
+        near = _near(self._axes.differences(points, self._points[self._runs]))
         where = np.searchsorted(self._runs, data.run)
         slopes = self._axes.slopes(points)
         others = self._axes.slopes(self._points[data.run])
-        cross = LEVEL + final * across[:, where] + slope * (slopes @ others.T)
+        cross = (
+            LEVEL + final * across[:, where] + own * near[:, where] + slope * (slopes @ others.T)
+        )
         if runs is not None:
-            shared = own + walk * (1 - data.phi)
-            cross = cross + shared * (np.asarray(runs)[:, None] == data.run[None, :])
+            same = np.asarray(runs)[:, None] == data.run[None, :]
+            cross = cross + walk * (1 - data.phi) * same
         mean = cross @ self._weights
         half = solve_triangular(self._lower, cross.T, lower=True)
         alone = LEVEL + final + own + walk + slope * np.sum(slopes * slopes, axis=1)
@@ -205,6 +237,12 @@ def _walked(phi: Array) -> Array:
     return found
 
 
+def _near(gaps: Array) -> Array:
+    """How much of their luck runs share, by their squared differences [axes, n, m]: [n, m]."""
+    found: Array = np.exp(-gaps.sum(axis=0) / (2 * NEAR**2))
+    return found
+
+
 def _matern(squared: Array) -> tuple[Array, Array]:
     """(Matern 5/2 of squared distances, its derivative by minus half their logarithm over them)."""
     root = np.sqrt(5 * squared)
@@ -240,13 +278,14 @@ def _learn(
     bends = phi[:, None] * phi[None, :]
     walked = same * _walked(phi)
     index = np.ix_(where, where)
+    near = _near(gaps)[index]
 
     def loss(theta: Array) -> tuple[float, Array]:
         scales = np.exp(-2 * theta[:axes])
         final, trend, own, bend, noise, slope, walk = _variances(theta[axes:])
         smooth, fall = _matern(np.tensordot(scales, gaps, 1))
         across = smooth[index]
-        matrix = LEVEL + final * across + own * same + slope * linear
+        matrix = LEVEL + final * across + own * near + slope * linear
         matrix += walk * walked
         matrix += bends * (TREND + trend * across + bend * same)
         matrix[np.diag_indices_from(matrix)] += noise + JITTER
@@ -260,7 +299,7 @@ def _learn(
         by_part = [
             final * np.sum(outer * across),
             trend * np.sum(outer * across * bends),
-            own * np.sum(outer * same),
+            own * np.sum(outer * near),
             bend * np.sum(outer * same * bends),
             noise * np.trace(outer),
             slope * np.sum(outer * linear),

@@ -171,7 +171,7 @@ class Bench:
         """(budget, score) at each budget."""
         method = self.methods[name]
         limits = [(budget, self.suite.seconds(task, budget)) for budget in self.budgets]
-        if method.anytime:
+        if method.anytime and (method.anytime_on_tables or not task.problem.table):
             meter = run(method.search, task.problem, limits[-1][1], seed)
             return [(budget, task.scale.score(meter.by(limit))) for budget, limit in limits]
         found = []

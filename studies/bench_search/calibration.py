@@ -41,7 +41,7 @@ def off(
     `search` leaves the curves; `start` says what the surrogate assumes of them, see `CurveModel`.
     """
     meter = run(search, problem, budget_s, seed)
-    axes = Axes({p.name: distribution(p) for p in problem.parameters})
+    axes = Axes({p.name: distribution(p) for p in problem.parameters}, problem.natural)
     seen = runs_of(meter, axes)
     points = np.array([one.point for one in seen])
     model = CurveModel(axes, points, [Curve(points=one.points) for one in seen], start)

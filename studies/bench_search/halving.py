@@ -103,11 +103,20 @@ def mo_asha(problem: Problem, meter: Meter, seed: int) -> None:
         run.train(until)
 
 
-def promotable(problem: Problem, meter: Meter, steps: list[int]) -> Run | None:
-    """The best run that waits at the highest rung which has one to promote, if any."""
+def promotable(
+    problem: Problem, meter: Meter, steps: list[int], share: float = 1 / ETA
+) -> Run | None:
+    """The best run that waits at the highest rung which has one to promote, if any.
+
+    Args:
+        problem: what is searched.
+        meter: runs so far.
+        steps: of the rungs.
+        share: of the runs that reached a rung, how many go on.
+    """
     for step in reversed(steps[:-1]):
         reached = [run for run in meter.runs if step in run.points]
-        quota = len(reached) // ETA
+        quota = int(len(reached) * share + 1e-9)
         if not quota:
             continue
         ranked = order(np.array([goals(problem, run, step) for run in reached]))

@@ -28,6 +28,8 @@ class Method:
     search: Search
     anytime: bool = True
     """Whether it does the same whatever the budget is, so that one search tells of all budgets."""
+    anytime_on_tables: bool = True
+    """Likewise where only the rows of a table can be tried."""
     stepwise: bool = False
     """Whether it is nothing but another method where a run cannot be looked at before its end."""
     peer: bool = False
@@ -114,7 +116,7 @@ def _nsga2(seed: int) -> optuna.samplers.BaseSampler:
 
 
 METHODS: Mapping[str, Method] = {
-    "ours": Method(search=ours.search),
+    "ours": Method(search=ours.search, anytime_on_tables=False),
     "random": Method(search=at_random()),
     "random+pareto": Method(search=at_random(beaten), stepwise=True),
     "tpe": Method(search=with_optuna(_tpe)),

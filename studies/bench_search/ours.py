@@ -3,6 +3,10 @@
 Runs are promoted as MO-ASHA does. A new one is where a full run is expected to add the most
 hypervolume per second, by a surrogate that learns from all curves so far (`search.surrogate`): so
 cheap recipes are tried before dear ones that promise as much.
+
+The rows of a table teach nothing of each other, and there are only so many. So none is promoted
+before all have been begun or half of the budget is spent (Egele et al. 2023, arXiv 2307.15422), and
+once all have been begun the best that wait go on, whatever their share.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from optuna.distributions import (
 from search.acquisition import best_new
 from search.coordinates import Array, Axes
 from search.evidence import Outlook, Run
-from studies.bench_search.halving import RUNGS, draw, promotable
+from studies.bench_search.halving import RUNGS, SCREENING, draw, promotable
 from studies.recorded import Config, Meter, Parameter, Problem
 
 STARTUP = 9
@@ -39,10 +43,11 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 def search(problem: Problem, meter: Meter, seed: int) -> None:
     """Search until the meter's budget is spent, or a table holds no further run."""
     rng = np.random.default_rng(seed)
-    axes = Axes({p.name: distribution(p) for p in problem.parameters})
+    axes = Axes({p.name: distribution(p) for p in problem.parameters}, problem.natural)
     steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
-        run = promotable(problem, meter, steps)
+        screened = not problem.table or meter.spent_s >= SCREENING * meter.budget_s
+        run = promotable(problem, meter, steps) if screened else None
         if run is not None:
             run.train(steps[steps.index(run.step) + 1])
             continue
@@ -53,9 +58,13 @@ def search(problem: Problem, meter: Meter, seed: int) -> None:
         else:
             config = propose(problem, meter, axes, rng)
             run = meter.start(config) if config else None
+        if run is not None:
+            run.train(steps[0])
+            continue
+        run = promotable(problem, meter, steps, share=1.0)
         if run is None:
             return
-        run.train(steps[0])
+        run.train(steps[steps.index(run.step) + 1])
 
 
 def propose(

@@ -229,6 +229,37 @@ def test_a_thousand_runs_are_no_slower_than_those_that_are_kept() -> None:
     assert np.corrcoef(mean, finals)[0, 1] > 0.8
 
 
+def test_a_believed_run_moves_no_forecast_and_leaves_little_to_learn_near_it() -> None:
+    """Runs that were not seen to their end count at their forecasts; far away nothing changes."""
+    world, axes = World(5), space()
+    points = np.concatenate([axes.draw(np.random.default_rng(5), 31), [[0.0, 0.5, 0.5]]])
+    reached = [*halved(30), 0.0, 0.05]
+    curves = world.curves(points, world.finals(points), reached)
+    model = CurveModel(axes, points, curves)
+    near = points[30:] + np.array([0.0, 0.01, 0.0])  # of (kind, x, y)
+    probes = np.concatenate([near, axes.draw(np.random.default_rng(6), 100)])
+    mean, spread = model.final(probes)
+    model.believe([k for k in range(32) if reached[k] < 1])
+    after, left = model.final(probes)
+    np.testing.assert_allclose(after, mean, atol=1e-3)
+    assert np.all(left <= spread + 1e-9)
+    assert np.all(left[:2] < 0.8 * spread[:2])
+    model.believe([])
+    np.testing.assert_allclose(model.final(probes), (after, left))
+
+
+def test_nearly_the_same_recipe_shares_its_luck() -> None:
+    """A run's own part is known where the same is tried again, and unknown a little further on."""
+    world, axes = World(7, luck=0.2), space()
+    points = axes.draw(np.random.default_rng(7), 30)
+    finals = world.finals(points)
+    model = CurveModel(axes, points, world.curves(points, finals, [1.0] * 30))
+    again, spread = model.final(points)
+    aside = model.final(np.clip(points + np.array([0.0, 0.1, 0.1]), 0, 1))[1]
+    assert np.corrcoef(again, finals)[0, 1] > 0.98
+    assert np.mean(spread) < 0.5 * np.mean(aside)
+
+
 def test_nothing_can_be_learned_from_nothing() -> None:
     """No curve has a point."""
     with pytest.raises(ValueError, match="at least one value"):

@@ -104,6 +104,22 @@ def test_a_method_ends_when_a_table_holds_no_more(name: str) -> None:
     assert meter.left_s > 0
 
 
+def test_ours_looks_at_a_table_before_it_promotes_and_ends_with_all_of_it() -> None:
+    """Rows teach nothing of each other: half of the budget goes to first looks, the rest on."""
+    table, first = rows(27), 2
+    seconds = [table.measure({"run": f"r{k}"}, first).seconds for k in range(27)]
+    looked = run(METHODS["ours"].search, table, 2.5 * sum(seconds), 0)
+    assert all(first in r.points for r in looked.runs)
+    assert len(looked.runs) == 27
+    assert any(r.step > first for r in looked.runs)
+    short = run(METHODS["ours"].search, table, sum(seconds), 0)
+    looks = [r.points[first].seconds for r in short.runs if first in r.points]
+    assert sum(looks) >= 0.5 * sum(seconds) - max(seconds)
+    assert any(r.step > first for r in short.runs)
+    whole = run(METHODS["ours"].search, table, 1e9, 0)
+    assert len(whole.finished) == 27
+
+
 def test_stopping_early_tries_more_than_finishing_everything() -> None:
     """The Pareto rule and successive halving save time for further runs."""
     plain = run(METHODS["random"].search, problem(), BUDGET_S, 0)
