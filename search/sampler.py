@@ -7,6 +7,7 @@ are learned from, each value at the fidelity at which it was seen. See `search.s
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from search.acquisition import best_new
 from search.coordinates import Array, Axes
@@ -117,6 +119,12 @@ class CurveSampler(BaseSampler):
         """The most promising point; one at random while too few trials have a value."""
         if not search_space:
             return {}
+        with _threads().limit(limits=1, user_api="blas"):
+            return self._found(study, trial, search_space)
+
+    def _found(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         known = [
             t
             for t in study._get_trials(deepcopy=False, states=ENDED, use_cache=True)
@@ -169,6 +177,12 @@ class CurveSampler(BaseSampler):
         chances = np.exp(self._believed(axes, points))
         chosen: Array = points[self._rng.choice(len(points), p=chances / chances.sum())]
         return chosen
+
+
+@functools.cache
+def _threads() -> ThreadpoolController:
+    """Of NumPy and SciPy: their threads only wait for each other on matrices as small as these."""
+    return ThreadpoolController()
 
 
 def _only(names: Iterable[str], params: Mapping[str, Any]) -> dict[str, Any]:
