@@ -51,11 +51,11 @@ class Axes:
             np.int64,
         )  # fmt: skip
         """Choices per axis; 0 for an interval."""
-        sources = [name for name in mixture or {} if name in self.axes]
-        self._sources = np.array([self.names.index(name) for name in sources], np.int64)
-        self._logs = np.array([math.log((mixture or {})[name]) for name in sources])
-        ends = [_ends(self.axes[name]) for name in sources]  # type: ignore[arg-type]  # intervals
-        self._ends = np.array(ends, np.float64).reshape(len(sources), 2)
+        shares = {name: share for name, share in (mixture or {}).items() if name in self.axes}
+        self._sources = np.array([self.names.index(name) for name in shares], np.int64)
+        self._logs = np.log([*shares.values()])
+        ends = [_ends(self.axes[name]) for name in shares]  # type: ignore[arg-type]  # intervals
+        self._ends = np.array(ends, np.float64).reshape(len(shares), 2)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -81,7 +81,7 @@ class Outlook:
             if run.done:
                 cost[k], cost_spread[k] = run.costs[-1][1] if run.costs else cost[k], 0.0
                 mean[k], spread[k] = run.points[-1][1], 0.0
-        self._values.believe([k for k, run in enumerate(runs) if not run.done])
+        self._values.believe([k for k, run in enumerate(runs) if not run.done], mean)
         design = axes.draw(rng, DESIGN)
         typical = self._values.final(design)[0]
         costs, unsure = self._cost(design)

@@ -25,7 +25,7 @@ from search.forecast import relative_cost
 from search.sampler import CURVE, CurveSampler
 from search.store import Record
 from spaces import Quantization, Recipe, Targets, suggest
-from spaces.space import parameters
+from spaces.space import coordinate, parameters
 from studies import Study
 
 STARTUP_TRIALS = 9
@@ -56,7 +56,7 @@ def sampler(study: Study, seed: int, number: int) -> CurveSampler:
         prior=study.space.believed if study.space.priors else None,
         cost_of=modelled_cost,
         mixture={
-            f"mixture_{name}": share
+            coordinate(name): share
             for name, share in study.space.natural_mixture.items()
             if share > 0
         },

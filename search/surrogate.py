@@ -95,8 +95,9 @@ class CurveModel:
         self._axes, self._points = axes, points
         least = min(shares)
         self._unit = math.log(least) if least < 1 else -1.0
-        self._known = {k for k, curve in enumerate(curves) if curve.points}
         kept = _choose(curves, KEPT)
+        begun = {k for k, curve in enumerate(curves) if curve.points}
+        self._left_out = begun - {k for k, _, _ in kept}
         run = np.array([k for k, _, _ in kept], np.int64)
         phi = np.array([math.log(share) for _, share, _ in kept]) / self._unit
         values = np.array([value for _, _, value in kept])
@@ -124,7 +125,7 @@ class CurveModel:
         self._variances = _variances(self.theta[len(axes) :])
         self._factorise()
 
-    def believe(self, runs: Sequence[int]) -> None:
+    def believe(self, runs: Sequence[int], means: Array) -> None:
         """Count runs as ended where they are forecast to end.
 
         No forecast of a final value moves by it, but near those runs little is left to be learned:
@@ -134,17 +135,16 @@ class CurveModel:
         Args:
             runs: indices of runs without a value at the end of a full run; of those with values
                 below only the ones that forecasts are made from count.
+            means: what `final` forecasts of all runs, [runs].
         """
-        left_out = self._known - set(self._data.run.tolist())
-        index = np.array([k for k in runs if k not in left_out], np.int64)
+        index = np.array([k for k in runs if k not in self._left_out], np.int64)
         if not len(index):
             return
-        means = self.final(self._points[index], index.tolist())[0]
         data = self._data
         self._data = _Data(
             run=np.concatenate([data.run, index]),
             phi=np.concatenate([data.phi, np.zeros(len(index))]),
-            y=np.concatenate([data.y, (means - self._centre) / self._scale]),
+            y=np.concatenate([data.y, (means[index] - self._centre) / self._scale]),
         )
         self._factorise()
 
@@ -153,7 +153,7 @@ class CurveModel:
         runs = np.unique(data.run)
         self._runs = runs
         points = self._points[runs]
-        smooth, near = self._smooth(points, points), _near(self._axes.differences(points, points))
+        smooth, near = self._alike(points, points)
         where = np.searchsorted(runs, data.run)
         final, trend, own, bend, noise, slope, walk = self._variances
         same = where[:, None] == where[None, :]
@@ -167,10 +167,11 @@ class CurveModel:
         self._lower = cholesky(matrix, lower=True)
         self._weights = cho_solve((self._lower, True), data.y)
 
-    def _smooth(self, some: Array, others: Array) -> Array:
+    def _alike(self, some: Array, others: Array) -> tuple[Array, Array]:
+        """How alike points are: (in what is smooth over recipes, in luck), each [n, m]."""
+        gaps = self._axes.differences(some, others)
         scales = np.exp(-2 * self.theta[: len(self._axes)])
-        squared = np.tensordot(scales, self._axes.differences(some, others), 1)
-        return _matern(squared)[0]
+        return _matern(np.tensordot(scales, gaps, 1))[0], _near(gaps)
 
     def final(self, points: Array, runs: Sequence[int] | None = None) -> tuple[Array, Array]:
         """Forecasts of final values.
@@ -185,8 +186,7 @@ class CurveModel:
         """
         data = self._data
         final, _, own, _, _, slope, walk = self._variances
-        across = self._smooth(points, self._points[self._runs])
-        near = _near(self._axes.differences(points, self._points[self._runs]))
+        across, near = self._alike(points, self._points[self._runs])
         where = np.searchsorted(self._runs, data.run)
         slopes = self._axes.slopes(points)
         others = self._axes.slopes(self._points[data.run])

@@ -95,6 +95,11 @@ class Space:
         return replace(self, quantization=left)
 
 
+def coordinate(source: str) -> str:
+    """The name of the parameter that is a source's coordinate of the mixture."""
+    return f"mixture_{source}"
+
+
 def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
     """Draw a Recipe. The parameters' names are those that Optuna's dashboard shows.
 
@@ -104,7 +109,7 @@ def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
     rank = trial.suggest_int("rank", *space.rank, log=True)
     ratio = trial.suggest_categorical("alpha_ratio", space.alpha_ratio)
     coordinates = {
-        name: trial.suggest_float(f"mixture_{name}", -SPREAD, SPREAD)
+        name: trial.suggest_float(coordinate(name), -SPREAD, SPREAD)
         for name, share in sorted(space.natural_mixture.items())
         if share > 0
     }
@@ -151,4 +156,4 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
             raise BadInput(f"space: an expert's recipe has {name} {value}, outside the space")
     coordinates = to_coordinates(recipe.mixture, space.natural_mixture)
     found = {name: value for name, (value, _) in checks.items()} | {"alpha_ratio": int(ratio)}
-    return found | {f"mixture_{name}": value for name, value in coordinates.items()}
+    return found | {coordinate(name): value for name, value in coordinates.items()}

@@ -27,7 +27,6 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from search.cli import Parser, guarded
-from search.coordinates import Axes
 from search.errors import BadInput
 from search.planner import SMALLEST_BRACKET, Costs, bracket_cost, ladder
 from search.proposals import STARTUP_TRIALS, seed_of
@@ -36,7 +35,7 @@ from search.split import LEAST_FINAL, TRIALS, decide
 from studies import Study
 from studies.bench_search.compare import mean_and_error, wilcoxon
 from studies.bench_search.lcbench import EPOCHS, Surrogate
-from studies.bench_search.ours import distribution, propose
+from studies.bench_search.ours import axes_of, distribution, propose
 from studies.catalog import find
 from studies.recorded import Config, Exhausted, Meter, Problem, Run
 
@@ -74,7 +73,7 @@ class Replay:
         self.meter = Meter(self.problem, self.budget_s)
         self.rng = np.random.default_rng(self.seed)
         self.distributions = {p.name: distribution(p) for p in self.problem.parameters}
-        self.axes = Axes(self.distributions)
+        self.axes = axes_of(self.problem)
         self.stopped: set[int] = set()
         most = 1 - LEAST_FINAL if self.share is None else self.share
         self.limit_s = most * self.budget_s

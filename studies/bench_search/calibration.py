@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from search.cli import Parser, guarded
-from search.coordinates import Array, Axes
+from search.coordinates import Array
 from search.surrogate import START, WANDERING, Curve, CurveModel
 from studies.bench_search import lcbench
 from studies.bench_search.__main__ import check_numbers, chosen_sets
 from studies.bench_search.halving import mo_asha
 from studies.bench_search.methods import METHODS, Search, run
-from studies.bench_search.ours import distribution, runs_of
+from studies.bench_search.ours import axes_of, runs_of
 from studies.recorded import Config, Problem
 
 HALF_WIDTH = 1.2816
@@ -41,7 +41,7 @@ def off(
     `search` leaves the curves; `start` says what the surrogate assumes of them, see `CurveModel`.
     """
     meter = run(search, problem, budget_s, seed)
-    axes = Axes({p.name: distribution(p) for p in problem.parameters}, problem.natural)
+    axes = axes_of(problem)
     seen = runs_of(meter, axes)
     points = np.array([one.point for one in seen])
     model = CurveModel(axes, points, [Curve(points=one.points) for one in seen], start)

@@ -92,31 +92,27 @@ def mo_asha(problem: Problem, meter: Meter, seed: int) -> None:
     """Asynchronous successive halving, ranked by all goals, of configs at random; runs resume."""
     rng = np.random.default_rng(seed)
     steps = sorted({problem.step_at(share) for share in RUNGS})
-    while True:
-        run, until = promotable(problem, meter, steps), 0
-        if run is not None:
-            until = steps[steps.index(run.step) + 1]
-        else:
-            run, until = draw(problem, meter, rng), steps[0]
-        if run is None:
-            return
-        run.train(until)
+    while run := promotable(problem, meter, steps) or draw(problem, meter, rng):
+        run.train(following(steps, run))
 
 
-def promotable(
-    problem: Problem, meter: Meter, steps: list[int], share: float = 1 / ETA
-) -> Run | None:
+def following(steps: list[int], run: Run) -> int:
+    """The step of a run's next rung."""
+    return next(step for step in steps if step > run.step)
+
+
+def promotable(problem: Problem, meter: Meter, steps: list[int], eta: int = ETA) -> Run | None:
     """The best run that waits at the highest rung which has one to promote, if any.
 
     Args:
         problem: what is searched.
         meter: runs so far.
         steps: of the rungs.
-        share: of the runs that reached a rung, how many go on.
+        eta: one of so many runs that reached a rung goes on.
     """
     for step in reversed(steps[:-1]):
         reached = [run for run in meter.runs if step in run.points]
-        quota = int(len(reached) * share + 1e-9)
+        quota = len(reached) // eta
         if not quota:
             continue
         ranked = order(np.array([goals(problem, run, step) for run in reached]))

@@ -24,7 +24,8 @@ from optuna.distributions import (
 from search.acquisition import best_new
 from search.coordinates import Array, Axes
 from search.evidence import Outlook, Run
-from studies.bench_search.halving import RUNGS, SCREENING, draw, promotable
+from studies import recorded
+from studies.bench_search.halving import RUNGS, SCREENING, draw, following, promotable
 from studies.recorded import Config, Meter, Parameter, Problem
 
 STARTUP = 9
@@ -40,31 +41,35 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
+def axes_of(problem: Problem) -> Axes:
+    """A problem's axes for the surrogate."""
+    return Axes({p.name: distribution(p) for p in problem.parameters}, problem.natural)
+
+
 def search(problem: Problem, meter: Meter, seed: int) -> None:
     """Search until the meter's budget is spent, or a table holds no further run."""
     rng = np.random.default_rng(seed)
-    axes = Axes({p.name: distribution(p) for p in problem.parameters}, problem.natural)
+    axes = axes_of(problem)
     steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
         screened = not problem.table or meter.spent_s >= SCREENING * meter.budget_s
         run = promotable(problem, meter, steps) if screened else None
-        if run is not None:
-            run.train(steps[steps.index(run.step) + 1])
-            continue
-        if problem.default_first and not meter.runs:
-            run = meter.start(problem.default())
-        elif len(meter.runs) < STARTUP:
-            run = draw(problem, meter, rng)
-        else:
-            config = propose(problem, meter, axes, rng)
-            run = meter.start(config) if config else None
-        if run is not None:
-            run.train(steps[0])
-            continue
-        run = promotable(problem, meter, steps, share=1.0)
+        run = run or _begin(problem, meter, axes, rng) or promotable(problem, meter, steps, eta=1)
         if run is None:
             return
-        run.train(steps[steps.index(run.step) + 1])
+        run.train(following(steps, run))
+
+
+def _begin(
+    problem: Problem, meter: Meter, axes: Axes, rng: np.random.Generator
+) -> recorded.Run | None:
+    """The next new run; None if a table holds no further one."""
+    if problem.default_first and not meter.runs:
+        return meter.start(problem.default())
+    if len(meter.runs) < STARTUP:
+        return draw(problem, meter, rng)
+    config = propose(problem, meter, axes, rng)
+    return meter.start(config) if config else None
 
 
 def propose(

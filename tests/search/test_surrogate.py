@@ -239,12 +239,13 @@ def test_a_believed_run_moves_no_forecast_and_leaves_little_to_learn_near_it() -
     near = points[30:] + np.array([0.0, 0.01, 0.0])  # of (kind, x, y)
     probes = np.concatenate([near, axes.draw(np.random.default_rng(6), 100)])
     mean, spread = model.final(probes)
-    model.believe([k for k in range(32) if reached[k] < 1])
+    means = model.final(points, range(32))[0]
+    model.believe([k for k in range(32) if reached[k] < 1], means)
     after, left = model.final(probes)
     np.testing.assert_allclose(after, mean, atol=1e-3)
     assert np.all(left <= spread + 1e-9)
     assert np.all(left[:2] < 0.8 * spread[:2])
-    model.believe([])
+    model.believe([], means)
     np.testing.assert_allclose(model.final(probes), (after, left))
 
 
