@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +62,12 @@ def labelled(rows: Sequence[Sample]) -> int:
     return sum(sample.trained for sample in rows) if known is None else int(known)
 
 
+def trained_at(rows: Sequence[Sample]) -> Callable[[int], int]:
+    """Labelled tokens of the sample at an index; asked for, where the source knows them."""
+    known: Callable[[int], int] | None = getattr(rows, "trained_at", None)
+    return known or (lambda index: rows[index].trained)
+
+
 class Stream:
     """Draws samples so that each source's share of labelled tokens tracks its weight.
 
@@ -107,6 +113,7 @@ class Stream:
         if max_passes < 1:
             raise ValueError(f"max_passes must be at least 1, got {max_passes}")
         self._sources = sources
+        self._trained = {name: trained_at(sources[name]) for name in self._weights}
         self._seed = seed
         self._shuffle = shuffle
         self._max_passes = max_passes
@@ -124,16 +131,21 @@ class Stream:
 
     def __next__(self) -> Sample:
         """The next sample."""
+        name, index = self.draw()
+        return self._sources[name][index]
+
+    def draw(self) -> tuple[str, int]:
+        """Where the next sample is: its source, and its index there. Its tokens are not read."""
         cursor, shares = self.cursor, self._shares
         got = {name: cursor.trained[name] - self._began[name] for name in shares}
         total = sum(got.values())
         name = max(shares, key=lambda n: (shares[n] * total - got[n], shares[n]))
-        sample = self._sources[name][self._row(name)]
+        index = self._row(name)
         cursor.drawn[name] += 1
-        cursor.trained[name] += sample.trained
+        cursor.trained[name] += self._trained[name](index)
         if cursor.drawn[name] % self._limits[name] == 0:
             self._shares, self._began = self._round()
-        return sample
+        return name, index
 
     def passes(self) -> dict[str, float]:
         """How many times each source of the mixture was read so far."""

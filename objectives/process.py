@@ -257,7 +257,7 @@ class Process:
         self.trainer.export(trial, target / "adapter")
         if (template := self.run_dir / "data" / TEMPLATE).is_file():
             shutil.copyfile(template, target / "adapter" / TEMPLATE)
-        trained = [(sample.source, sample.row) for sample in self.trainer.history(trial)]
+        trained = self.trainer.history(trial)
         wanted = set(trained)
         lines = {  # a row that was read many times is made once
             (file.stem, number): line_of(row | {"source": file.stem})

@@ -90,6 +90,16 @@ class Tokens(Sequence[Sample]):
         """Labelled tokens of all samples together."""
         return int((self.lengths - np.maximum(self._starts[self._rows], 1)).sum())
 
+    def trained_at(self, index: int) -> int:
+        """Labelled tokens of a sample, without its tokens being read."""
+        row = int(self._rows[index])
+        first = int(self._ends[row - 1]) if row else 0
+        return int(self._ends[row]) - first - max(int(self._starts[row]), 1)
+
+    def row(self, index: int) -> int:
+        """Which row of its file a sample is."""
+        return int(self._rows[index])
+
     def _all_lengths(self) -> NDArray[np.int64]:
         return np.diff(self._ends, prepend=np.int64(0))
 
@@ -165,4 +175,4 @@ def _read(path: Path, kind: Any) -> NDArray[Any]:
     """An array on disk; nothing is read until it is looked at."""
     if not path.stat().st_size:
         return np.empty(0, kind)
-    return np.memmap(path, dtype=kind, mode="r")
+    return np.memmap(path, dtype=kind, mode="r").view(np.ndarray)  # indexing a memmap is slow

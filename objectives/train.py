@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import itertools
 import logging
 import math
 import resource
@@ -12,7 +11,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -333,18 +332,24 @@ class Trainer:
         resident = self._resident(trial.recipe.quantization)
         resident.export(trial.slot, trial.recipe, self.base.id, folder)
 
-    def history(self, name: str) -> Iterator[Sample]:
-        """The samples a trial was trained on so far, in order."""
+    def history(self, name: str) -> list[tuple[str, int]]:
+        """The rows a trial was trained on so far, in order: source, and index in its file."""
         self.written(name)
         found = checkpoint.newest(self._folder / name)
         if found is None:
             raise FileNotFoundError(f"the trial {name} has no checkpoint")
         state = checkpoint.read_state(found)
-        stream = self._stream(Recipe.from_dict(state.recipe), Cursor())
-        return itertools.islice(stream, sum(state.cursor.drawn.values()))
+        recipe = Recipe.from_dict(state.recipe)
+        fitting = self._fitting(recipe)
+        stream = self._stream(recipe, Cursor())
+        drawn = [stream.draw() for _ in range(sum(state.cursor.drawn.values()))]
+        return [(source, fitting[source].row(index)) for source, index in drawn]
+
+    def _fitting(self, recipe: Recipe) -> dict[str, Tokens]:
+        return {name: rows.up_to(recipe.max_length) for name, rows in self._sources.items()}
 
     def _stream(self, recipe: Recipe, cursor: Cursor) -> Stream:
-        fitting = {name: rows.up_to(recipe.max_length) for name, rows in self._sources.items()}
+        fitting = self._fitting(recipe)
         return Stream(fitting, recipe.mixture, self._seed, cursor, shuffle=self._shuffle)
 
     def peak_memory_gib(self) -> float:

@@ -12,6 +12,7 @@ from search.budget import Kind, format_seconds
 from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.finalists import score_heldout
 from search.forecast import KNOWN, forecast_accuracy
+from search.planner import margin_of
 from search.scoring import kept_scores, scores_or_none
 from search.state import Job, with_a_new_process
 from search.store import Record
@@ -120,7 +121,8 @@ def go_on(job: Job, winner: Record) -> Trained:
     job.objective.fork(str(winner.number), FINAL)
     evaluation = sum(job.forecast.evaluation_s[items] for items in ITEMS)
     plan = job.planned()
-    seconds = job.left() - KNOWN * evaluation - plan.export_s - plan.margin_s
+    margin = min(plan.margin_s, margin_of(job.left()))
+    seconds = job.left() - KNOWN * evaluation - plan.export_s - margin
     noted = job.store.noted("final_schedule")
     if noted:
         schedule = Schedule(**noted)

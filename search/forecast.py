@@ -99,7 +99,9 @@ class CostForecast:
     token_s: float
     """Seconds per token of a packed bf16 recipe on all layers, before anything is measured."""
     evaluation_s: dict[str, float] = field(default_factory=dict)
-    """Seconds of the latest evaluations by items file."""
+    """Seconds of an evaluation by items file: of the slowest so far, or as foreseen."""
+    foreseen: set[str] = field(default_factory=set)
+    """Items that nothing was scored on yet."""
     measured: list[Timing] = field(default_factory=list)
     """The latest segments."""
     _weights: np.ndarray | None = field(default=None, repr=False)
@@ -114,6 +116,11 @@ class CostForecast:
             self.measured = [*self.measured, timing][-RECENT:]
             self._weights = None
 
+    def foresee_evaluation(self, items: str, seconds: float) -> None:
+        """Assume how long an evaluation takes until the first of its kind was made."""
+        self.foreseen.add(items)
+        self.evaluation_s[items] = seconds
+
     def learn_evaluation(self, items: str, seconds: float) -> None:
         """Take in an evaluation; the slowest one counts.
 
@@ -124,7 +131,8 @@ class CostForecast:
         if before and seconds > SLOWED * before:
             for other in self.evaluation_s:
                 self.evaluation_s[other] *= seconds / before
-        self.evaluation_s[items] = max(seconds, before)
+        self.evaluation_s[items] = seconds if items in self.foreseen else max(seconds, before)
+        self.foreseen.discard(items)
 
     def per_token(self, recipe: Recipe, *, recomputing: bool | None = None) -> tuple[float, float]:
         """(expected, pessimistic) training seconds per token.

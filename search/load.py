@@ -89,4 +89,4 @@ def foresee_evaluations(job: Job) -> None:
     """
     seconds = job.store.noted("seconds_base-search") / len(job.folder.items("search"))
     for items, slower in {"finalists": 1.0, "final": 1.6, "heldout": 1.6}.items():
-        job.forecast.learn_evaluation(items, slower * seconds * len(job.folder.items(items)))
+        job.forecast.foresee_evaluation(items, slower * seconds * len(job.folder.items(items)))

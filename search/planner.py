@@ -19,7 +19,7 @@ from search.split import LEAST_FINAL
 from studies import Study
 
 MARGIN_SHARE = 0.01
-"""Share of the budget left free, so that a late step or a slow disk does no harm."""
+"""Share of the time left that is left free, so that a late step or a slow disk does no harm."""
 MARGIN_S = 4.0
 MOST_MARGIN_S = 120.0
 EXPORT_S = 6.0
@@ -166,6 +166,11 @@ class Plan:
         ]
 
 
+def margin_of(seconds: float) -> float:
+    """What is left free at the end, as far as may go wrong in the `seconds` still to come."""
+    return min(MARGIN_S + MARGIN_SHARE * seconds, MOST_MARGIN_S)
+
+
 def bracket_cost(count: int, rungs: tuple[int, ...], costs: Costs, eta: int) -> float:
     """Seconds of a bracket of successive halving, the control going on at every rung."""
     seconds = 0.0
@@ -211,7 +216,7 @@ def least_budget(study: Study, spent_s: float, costs: Costs) -> float:
 
 
 def _try_plan(study: Study, budget_s: float, spent_s: float, costs: Costs) -> Plan | None:
-    margin = min(MARGIN_S + MARGIN_SHARE * budget_s, MOST_MARGIN_S)
+    margin = margin_of(budget_s)
     load = spent_s + costs.load_s
     final_eval = SCORED * costs.final_eval_s
     finalists = RESCORED * costs.finalist_eval_s

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from objectives.mixture import MAX_PASSES, Cursor, Sample, Stream
 from objectives.packing import IGNORED, batches, collate
+from objectives.tokens import Tokens
 
 WITHOUT_END = 10**9
 """More passes than any test makes."""
@@ -200,6 +201,10 @@ class Lazy(Sequence[Sample]):
         self.asked += 1
         return Sample((1, 2, 3), 1, "lazy", row)
 
+    def trained_at(self, row: int) -> int:
+        """Labelled tokens of a row, which is not made for that."""
+        return 2
+
 
 def test_a_source_is_not_read_to_draw_a_few_of_its_rows() -> None:
     """Rows may be tokenised or read from a file when they are drawn."""
@@ -208,6 +213,24 @@ def test_a_source_is_not_read_to_draw_a_few_of_its_rows() -> None:
     assert rows.asked == 50
     assert len({sample.row for sample in drawn}) == 50
     assert {type(sample.row) for sample in drawn} == {int}
+
+
+def test_places_are_drawn_as_samples_are_and_read_nothing() -> None:
+    """What a trial was trained on is told without its tokens."""
+    rows = Lazy()
+    stream = Stream({"lazy": rows}, {"lazy": 1}, 0)
+    places = [stream.draw() for _ in range(50)]
+    assert rows.asked == 0
+    drawn = itertools.islice(Stream({"lazy": rows}, {"lazy": 1}, 0), 50)
+    assert places == [(sample.source, sample.row) for sample in drawn]
+
+
+def test_the_same_is_drawn_of_samples_and_of_arrays() -> None:
+    """A source that knows its labelled tokens draws as one that is asked for its samples."""
+    samples = make({"a": [3, 9, 4, 1, 12], "b": [5, 2]})
+    arrays = {name: Tokens.of(name, rows) for name, rows in samples.items()}
+    drawn = [list(itertools.islice(Stream(s, {"a": 2, "b": 1}, 0), 40)) for s in (samples, arrays)]
+    assert drawn[0] == drawn[1]
 
 
 def test_every_pass_over_a_source_takes_each_row_once_in_a_new_order() -> None:

@@ -316,8 +316,9 @@ def test_the_history_is_what_was_trained_on(
     trainer = make()
     trained = train(trainer, "0", 6)
     history = list(trainer.history("0"))
-    assert sum(len(sample.ids) for sample in history) == trained.tokens
-    shuffled = [sample.row for sample in history if sample.source == "one"]
+    rows = {(sample.source, sample.row): sample for name in sources for sample in sources[name]}
+    assert sum(len(rows[place].ids) for place in history) == trained.tokens
+    shuffled = [row for source, row in history if source == "one"]
     assert shuffled != sorted(shuffled)
     assert trained.shares["one"] == pytest.approx(0.5, abs=0.02)
 

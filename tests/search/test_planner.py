@@ -232,6 +232,17 @@ def test_a_machine_that_became_slow_is_slow_for_all_items() -> None:
     assert forecast.evaluation_s == {"final": 40.0, "heldout": 30.0}
 
 
+def test_what_was_foreseen_gives_way_to_the_first_measurement() -> None:
+    """Evaluations are foreseen with care; time kept for one that is quicker is time lost."""
+    forecast = CostForecast(token_s=0.01)
+    forecast.foresee_evaluation("final", 8.0)
+    assert forecast.evaluation_s == {"final": 8.0}
+    forecast.learn_evaluation("final", 3.0)
+    assert forecast.evaluation_s == {"final": 3.0}
+    forecast.learn_evaluation("final", 2.0)
+    assert forecast.evaluation_s == {"final": 3.0}
+
+
 def test_assumed_speeds_depend_on_model_and_device() -> None:
     """Larger models are slower, GPUs faster, and launch overhead is a floor."""
     assert assumed_token_s(7e9, cuda=True, cores=1) < assumed_token_s(7e9, cuda=False, cores=64)
