@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -17,7 +18,7 @@ from search.folder import RunFolder
 from search.loop import run_job
 from search.planner import make_plan
 from search.recipe import export_recipe
-from search.report import closing_lines, write_report
+from search.report import closing_lines, get_ready, write_report
 from search.request import Request, first_costs, parse_memory
 from search.state import Job, View
 from search.store import Store
@@ -104,6 +105,7 @@ def run(
                 view=shown,
                 forecast=forecast,
             )
+            threading.Thread(target=get_ready, daemon=True).start()  # while the base model loads
             run_job(job)
             job.phase = "export"
             with ledger.span(Kind.EXPORT):

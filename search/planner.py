@@ -22,7 +22,7 @@ MARGIN_SHARE = 0.01
 """Share of the time left that is left free, so that a late step or a slow disk does no harm."""
 MARGIN_S = 4.0
 MOST_MARGIN_S = 120.0
-EXPORT_S = 6.0
+EXPORT_S = 5.0
 """Seconds for writing recipe and report."""
 SCORED = 3
 """Base, default and final recipe: what is scored on the final and the held-out items."""

@@ -164,24 +164,23 @@ class Store:
         """Start a trial: one transaction, so that it is wholly there or not at all."""
         number = len(self._records)
         shares = {f"share_{name}": round(share, 4) for name, share in recipe.mixture.items()}
-        self.study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=dict(params),
-                distributions=dict(distributions),
-                user_attrs={
-                    "recipe": recipe.to_dict(),
-                    "bracket": bracket,
-                    "origin": origin,
-                    "reason": f"proposed: {origin}",
-                    "control": number == 0,
-                    **shares,
-                },
-            )
+        made = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs={
+                "recipe": recipe.to_dict(),
+                "bracket": bracket,
+                "origin": origin,
+                "reason": f"proposed: {origin}",
+                "control": number == 0,
+                **shares,
+            },
         )
-        trial = self.study.get_trials(deepcopy=False)[number]
-        self._ids[number] = trial._trial_id
-        self._records.append(to_record(trial))
+        # NOTE(optuna): as `Study.add_trial` does, which keeps the id to itself.
+        storage = self.study._storage
+        self._ids[number] = storage.create_new_trial(self.study._study_id, template_trial=made)
+        self._records.append(to_record(storage.get_trial(self._ids[number])))
         return self._records[number]
 
     def _set(self, number: int, **attributes: Any) -> None:
@@ -193,20 +192,19 @@ class Store:
         record = self._records[number]
         train_s = round(trained.total_s, 3)
         memory = round(max(record.peak_memory_gib, trained.peak_memory_gib), 3)
-        self._set(
-            number,
-            train_seconds=train_s,
-            curve=[list(point) for point in trained.curve],
-            peak_memory_gib=memory,
-            recomputing=trained.recomputing,
-        )
-        self._records[number] = replace(
+        found = replace(
             record,
             train_s=train_s,
             curve=tuple(trained.curve),
             peak_memory_gib=memory,
             recomputing=trained.recomputing,
         )
+        self._set(number, train_seconds=train_s, curve=[list(point) for point in trained.curve])
+        if found.peak_memory_gib != record.peak_memory_gib:  # every attribute is a commit
+            self._set(number, peak_memory_gib=memory)
+        if found.recomputing != record.recomputing:
+            self._set(number, recomputing=trained.recomputing)
+        self._records[number] = found
 
     def add_rung(self, number: int, trained: Trained, scores: Scores, eval_s: float) -> Rung:
         """Keep an early evaluation: per item in scores/, in sum in the trial's attributes."""
@@ -280,7 +278,7 @@ class Store:
         self, number: int, state: TrialState, reason: str, values: list[float] | None
     ) -> None:
         record = self._records[number]
-        flat: dict[str, Any] = {"train_seconds": record.train_s}
+        flat: dict[str, Any] = {}
         if record.rungs:  # flat numbers are what the dashboard can sort and plot
             last = record.rungs[-1]
             flat |= {

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from search.store import Store
 
 
+def get_ready() -> None:
+    """Import what a report needs, which takes a second or two, while there is nothing to do."""
+    import search.report.html  # noqa: F401, PLC0415  # --help must not pay for matplotlib
+
+
 def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> None:
     """Write report/index.html and report/pareto.png; the same folder gives the same files.
 
