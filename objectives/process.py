@@ -291,7 +291,7 @@ def main() -> None:
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no child of this process tokenises
     warnings.simplefilter("ignore", FutureWarning)  # libraries warning each other
     process = Process(wire)
     requests: queue.Queue[dict[str, Any]] = queue.Queue()

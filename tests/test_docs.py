@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_all_forms_are_in_the_page_about_own_data() -> None:
         assert all(f"`{field}`" in text for field in form.fields)
 
 
+def test_the_page_s_prior_is_one() -> None:
+    """The lines about priors make a study that has one."""
+    *_, lines = blocks(OWN_DATA, "python")
+    names: dict[str, Any] = {}
+    exec(lines, names)  # our own page
+    assert names["study"]().space.priors["learning_rate"].best == 1e-3
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"needs GSM8K and BBQ in {SHARED}")
 def test_five_real_and_generated_sources_run_end_to_end(tmp_path: Path) -> None:
@@ -41,7 +50,7 @@ def test_five_real_and_generated_sources_run_end_to_end(tmp_path: Path) -> None:
     (tmp_path / "data" / "gsm8k.jsonl").symlink_to(SHARED / "gsm8k" / "train.jsonl")
     for name in ("Age", "Religion"):
         (tmp_path / "data" / "bbq" / f"{name}.jsonl").symlink_to(SHARED / "bbq" / f"{name}.jsonl")
-    convert, study = blocks(OWN_DATA, "python")
+    convert, study, _ = blocks(OWN_DATA, "python")
     (tmp_path / "five.py").write_text(study, encoding="utf-8")
     (command,) = blocks(OWN_DATA, "sh")
     words = shlex.split(command.replace("15m", "6m"))

@@ -11,8 +11,7 @@ from optuna.trial import TrialState
 
 from search.proposals import STARTUP_TRIALS, modelled_cost, propose
 from search.store import Record
-from spaces import Quantization
-from spaces.prior import Prior
+from spaces import Prior, Quantization
 from studies.bench_propose import RUNGS, history
 from studies.catalog import find
 from studies.study import Study

@@ -11,7 +11,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.errors import BadInput
 from search.sampler import CurveSampler
-from spaces.prior import Prior
+from spaces import Prior
 from studies.catalog import find
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

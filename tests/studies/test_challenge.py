@@ -209,6 +209,16 @@ def test_the_4090_starts_in_4_bits() -> None:
     assert set(small.space.quantization) == set(Quantization)
 
 
+def test_both_search_around_what_is_known_of_the_rate() -> None:
+    """The prior favours the published rate over the ends of the range, and tells its origin."""
+    for name in TRACKS:
+        space = find(name).space
+        rate = space.priors["learning_rate"]
+        low, high = space.learning_rate
+        assert rate.weight(rate.best) > 1.5 * max(rate.weight(low), rate.weight(high))
+        assert all(len(prior.why) > 40 for prior in space.priors.values())
+
+
 def test_a_file_of_unknown_origin_is_refused_from_the_command_line(tmp_path: Path) -> None:
     """`--data` cannot say who made a file; the message tells where it can be said."""
     path = write_rows(tmp_path / "rows.jsonl", 30)
