@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from studies.bench_search.suite import Suite, Task
 
 SUITES: Mapping[str, Callable[[Path], Suite]] = {
     "lcbench": lcbench.suite,
+    "lcbench-linear": partial(lcbench.suite, log_time=False),
     "peft": peft.suite,
     "regmix": regmix.suite,
 }

@@ -423,4 +423,10 @@ def test_the_surrogate_is_read_as_its_authors_do() -> None:
     assert 0.5 < points[-1].accuracy <= 1
     assert points[-1].accuracy > points[0].accuracy
     meter = run(METHODS["mo-asha"].search, task.problem, suite.seconds(task, 10), 0)
-    assert 0.5 < task.scale.score(meter.by(meter.budget_s)) < 1
+    found = meter.by(meter.budget_s)
+    assert 0.5 < task.scale.score(found) < 1
+    linear = lcbench.suite(LCBENCH, log_time=False)
+    assert linear.name != suite.name
+    other = linear.load("3945")
+    assert not other.problem.log_time
+    assert task.scale.score(found) < other.scale.score(found) < 1
