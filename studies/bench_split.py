@@ -304,7 +304,7 @@ def work(arguments: Sequence[str] | None) -> int:
     if options.json and not options.json.parent.is_dir():
         raise BadInput(f"--json {options.json}: there is no folder {options.json.parent}")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    surrogate = Surrogate(options.data)
+    surrogate = Surrogate(options.data, log_time=True)
     sets = options.datasets or surrogate.sets
     for name in sets:
         if name not in surrogate.sets:
