@@ -44,6 +44,7 @@ class CurveObjective:
         tokens_per_s: float = 5000.0,
         best_rate: float = 4e-4,
         malformed: tuple[str, ...] = (),
+        load_s: float = 60.0,
         fail: Callable[[str, str], None] | None = None,
     ) -> None:
         """Set the scene.
@@ -55,8 +56,9 @@ class CurveObjective:
             search_items: items per task; two thirds of them for the finalists.
             tokens_per_s: speed of the cheapest recipe.
             best_rate: learning rate at which the floor is lowest.
+            load_s: seconds of loading.
             malformed: tasks of which the base model's every answer is malformed.
-            fail: called at each `point` ("smoke", "smoked", "train", "trained", "evaluate",
+            fail: called at each `point` ("load", "smoke", "smoked", "train", "trained", "evaluate",
                 "evaluated") with (point, trial); what it raises comes out of the call, after its
                 effects if the point is a past one. The trial is what is evaluated, "base" for the
                 base model, and followed by the items where those are not the search's: "3 on
@@ -72,6 +74,7 @@ class CurveObjective:
         self.tokens_per_s = tokens_per_s
         """Speed of the cheapest recipe; may be changed while a job runs."""
         self._best_rate = best_rate
+        self._load_s = load_s
         self._fail = fail
         self.slowness = 1.0
         """Evaluations take this much longer; may be changed while a job runs."""
@@ -79,8 +82,9 @@ class CurveObjective:
         """What a checkpoint holds: recipe, step, curve, and the schedule once it decays."""
 
     def load(self, listener: Listener) -> Loaded:
-        """A minute of loading."""
-        self.clock.advance(60)
+        """Time passes."""
+        self.clock.advance(self._load_s)
+        self._reach("load", "base")
         listener(Progress(phase="load", done=1.0))
         return Loaded(
             device="simulated GPU",
@@ -140,7 +144,10 @@ class CurveObjective:
         """Advance the clock by what the segment takes, cut off at the deadline."""
         _, step, curve, decaying = self.state.get(trial, (recipe, 0, [], None))
         schedule = decaying or schedule
+        began = self.clock.now()
         self._reach("train", trial)
+        if deadline_s is not None:
+            deadline_s -= self.clock.now() - began  # time that was lost there
         target = schedule.total_steps or until_step
         step_s = recipe.tokens_per_step / self.speed(recipe)
         steps = max(0, target - step)

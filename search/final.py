@@ -74,17 +74,19 @@ def score_final(job: Job) -> None:
         def score(items: str = items) -> None:
             kept_scores(job, FINAL, items, Kind.FINAL_EVAL, exact=True, leave_s=LEAVE_S)
 
-        with_a_new_process(job, "final run", score, "scored again after a failure")
+        with_a_new_process(job, "final run", score, said="scored again after a failure")
 
 
 def train_final(job: Job, winner: Record) -> Trained:
     """The final run; where it goes wrong, the winner as it was is better than nothing.
 
-    A failure of the training process is met by a new process, once. A run that diverges or does not
+    A failure of the training process is met by a new process. A run that diverges or does not
     fit into memory is given up: the final recipe is then the winner's own checkpoint.
     """
     try:
-        return with_a_new_process(job, "final run", lambda: go_on(job, winner))
+        return with_a_new_process(
+            job, "final run", lambda: go_on(job, winner), hopeless=(OutOfMemory, Diverged)
+        )
     except (OutOfMemory, Diverged) as error:
         return give_up(job, winner, error)
 
@@ -95,12 +97,16 @@ def give_up(job: Job, winner: Record, error: WorkerFailed) -> Trained:
     job.store.note("final_trained", None)
     for items in ITEMS:  # what was scored of it is no longer there
         job.store.note(f"seconds_{FINAL}-{items}", None)
-    job.objective.discard(FINAL)
-    job.objective.fork(str(winner.number), FINAL)
-    schedule = Schedule(warmup_steps=WARMUP_STEPS)
-    return job.objective.train(
-        FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
-    )
+
+    def fall_back() -> Trained:
+        job.objective.discard(FINAL)
+        job.objective.fork(str(winner.number), FINAL)
+        schedule = Schedule(warmup_steps=WARMUP_STEPS)
+        return job.objective.train(
+            FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
+        )
+
+    return with_a_new_process(job, "final run", fall_back)
 
 
 def final_schedule(winner: Record, tokens: float) -> Schedule:

@@ -9,15 +9,15 @@ from optuna.trial import TrialState
 from search.budget import Kind
 from search.report.text import NO_HELDOUT
 from search.scoring import kept_scores
-from search.state import Job, tell_pruned
+from search.state import Job, discard, start, tell_pruned, with_a_new_process
 from search.store import Record, macro
 from studies import Study
 
 
 def load(job: Job) -> None:
     """Load the base model, and narrow the space to what the device can do."""
-    with job.ledger.span(Kind.LOAD):
-        job.loaded = job.objective.load(lambda p: job.listen("load", p))
+    start(job)
+    assert job.loaded is not None  # noqa: S101  # start() saw to it
     for reason in job.loaded.reasons:
         job.say(reason)
     removed = job.loaded.removed
@@ -54,7 +54,7 @@ def tidy(job: Job) -> None:
     for record in job.store.records():
         if record.finished:
             if record.state is TrialState.PRUNED and not record.cut_off:
-                job.objective.discard(str(record.number))
+                discard(job, record.number)
         elif record.recipe.quantization not in space.quantization:
             tell_pruned(job, record.number, "pruned: this device cannot do its quantization")
         elif record.recipe.packing not in space.packing:
@@ -75,7 +75,11 @@ def relearn(job: Job, record: Record) -> None:
 def score_base(job: Job) -> None:
     """Score the base model on the search items: that also tells how long an evaluation takes."""
     job.phase = "search"
-    scores = kept_scores(job, None, "search", Kind.SEARCH_EVAL, exact=False)
+    scores = with_a_new_process(
+        job,
+        "base model",
+        lambda: kept_scores(job, None, "search", Kind.SEARCH_EVAL, exact=False),
+    )
     accuracy, _ = macro(scores)
     job.say(f"the base model answers {accuracy:.1%} of the search items")
     foresee_evaluations(job)

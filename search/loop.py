@@ -16,7 +16,7 @@ from search.pruning import judge
 from search.report.text import rank_words
 from search.scoring import check_finite
 from search.smoke import smoke
-from search.state import Job, restart, tell_pruned
+from search.state import SAME_FAILURE, Job, restart, tell_pruned
 from search.store import CUT_OFF
 from search.summary import rank_correlation
 from spaces import Recipe
@@ -25,8 +25,6 @@ PROBE_STEPS = 3
 """Steps of the default recipe that tell how fast this machine trains; they count as its own."""
 PROBED = 3
 """Recipes that are tried before a plan is made with assumed speeds."""
-SAME_FAILURE = 3
-"""The job stops after this many failures of the training process in a row."""
 
 
 def run_job(job: Job) -> None:
@@ -239,11 +237,12 @@ def worker_failed(job: Job, number: int, error: WorkerFailed) -> None:
     job.failures += 1
     if job.failures >= SAME_FAILURE:
         raise WorkerFailed(f"{SAME_FAILURE} segments failed in a row; the last: {error}")
-    if number in job.retried:
+    place = (number, len(job.store.records()[number].rungs))
+    if place in job.retried:
         job.store.fail(number, f"failed: {error}")
         job.say(f"trial {number}: failed: {error}")
     else:
-        job.retried.add(number)
+        job.retried.add(place)
         job.say(f"trial {number}: tried again after a failure: {error}")
     restart(job)
 

@@ -13,6 +13,7 @@ from objectives.rows import TEMPLATE, write_jsonl
 from search.final import FINAL
 from search.folder import RunFolder
 from search.report.facts import EXACT
+from search.state import with_a_new_process
 from search.store import Record
 from search.summary import common_scores, summarise
 
@@ -27,7 +28,7 @@ def export_recipe(job: Job) -> None:
     """Write RUN_DIR/recipe: recipe.json, adapter/, data/ (rows and items, hashed)."""
     target = job.folder.path / "recipe"
     shutil.rmtree(target, ignore_errors=True)
-    job.objective.export(FINAL, target)
+    with_a_new_process(job, "export", lambda: job.objective.export(FINAL, target))
     for items in ("final", "heldout"):
         write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
     copy_sides(job.folder.path / "data", target / "data")

@@ -9,7 +9,7 @@ from objectives.objective import Scores, TaskScore
 from search.budget import Kind
 from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.forecast import KNOWN
-from search.state import Job, restart
+from search.state import Job, restart, with_a_new_process
 
 PART = 16
 """Items per task that are scored at a time after the final run: between parts, the deadline is
@@ -105,20 +105,20 @@ def scores_or_none(
 ) -> Scores | None:
     """As `kept_scores`; None, and a line that says why, where that fails.
 
-    A failure of the training process is met by a new process, once.
+    A failure of the training process is met by a new process.
     """
     name = f"trial {trial}" if trial else "base model"
-    for again in (True, False):
-        try:
-            return kept_scores(job, trial, items, kind, exact=exact, leave_s=leave_s)
-        except (OutOfMemory, Diverged) as error:
-            job.say(f"{name}: no scores on {items} items: {error}")
-            return None
-        except WorkerFailed as error:
-            what = "tried again after a failure" if again else f"no scores on {items} items"
-            job.say(f"{name}: {what}: {error}")
+
+    def score() -> Scores:
+        return kept_scores(job, trial, items, kind, exact=exact, leave_s=leave_s)
+
+    try:
+        return with_a_new_process(job, name, score, hopeless=(OutOfMemory, Diverged))
+    except WorkerFailed as error:
+        job.say(f"{name}: no scores on {items} items: {error}")
+        if not isinstance(error, OutOfMemory | Diverged):
             restart(job)
-    return None
+        return None
 
 
 def scores_in_parts(

@@ -24,7 +24,7 @@ def smoke(job: Job) -> None:
 
     Raises:
         BadInput: every answer to a task is malformed.
-        WorkerFailed: the training process failed, and again when it was tried once more.
+        WorkerFailed: the training process failed again and again.
     """
     count = job.study.smoke_items
     if not count or job.store.noted("smoke") is not None:
@@ -40,7 +40,7 @@ def smoke(job: Job) -> None:
 
 
 def ask(job: Job, count: int) -> dict[str, Smoke]:
-    """The smoke evaluation; a failure of the training process is met by a new process, once."""
+    """The smoke evaluation; a failure of the training process is met by a new process."""
 
     def once() -> dict[str, Smoke]:
         with job.ledger.span(Kind.LOAD, note="smoke"):

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from objectives.objective import Loaded, Objective, Progress
 from search.budget import Kind, Ledger
-from search.errors import Diverged, OutOfMemory, WorkerFailed
+from search.errors import Diverged, WorkerFailed
 from search.folder import RunFolder
 from search.forecast import CostForecast
 from search.planner import Plan
@@ -16,6 +16,9 @@ from search.store import CUT_OFF, Store
 from studies import Study
 
 T = TypeVar("T")
+
+SAME_FAILURE = 3
+"""The job stops after this many failures of the training process in a row."""
 
 
 class View(Protocol):
@@ -51,8 +54,8 @@ class Job:
     plan: Plan | None = None
     failures: int = 0
     """Failures of the training process in a row."""
-    retried: set[int] = field(default_factory=set)
-    """Trials that were tried again after one."""
+    retried: set[tuple[int, int]] = field(default_factory=set)
+    """(trial, rung) that were tried again after one."""
     phase: str = "load"
     live: tuple[str, Progress] | None = None
     """What is under way, for the view: (trial's name, latest progress)."""
@@ -81,41 +84,75 @@ class Job:
         self.view.line(line)
 
 
+def start(job: Job, note: str = "") -> None:
+    """Start the training process, and let it load the base model.
+
+    Raises:
+        WorkerFailed: it failed at its start, again and again.
+    """
+    for attempt in range(1, SAME_FAILURE + 1):
+        try:
+            with job.ledger.span(Kind.LOAD, note=note):
+                job.loaded = job.objective.load(lambda p: job.listen("load", p))
+        except WorkerFailed as error:
+            if attempt == SAME_FAILURE:
+                raise WorkerFailed(
+                    f"the training process failed at its start {attempt} times in a row; "
+                    f"the last: {error}"
+                ) from None
+            job.say(f"the training process failed at its start, and is started again: {error}")
+            job.objective.close()
+        else:
+            return
+
+
 def restart(job: Job) -> None:
     """Start a new training process in place of one that failed."""
     job.objective.close()
-    with job.ledger.span(Kind.LOAD, note="again, after a failure"):
-        job.loaded = job.objective.load(lambda p: job.listen("load", p))
+    start(job, "again, after a failure")
 
 
 def with_a_new_process(
-    job: Job, name: str, work: Callable[[], T], said: str = "tried again after a failure"
+    job: Job,
+    name: str,
+    work: Callable[[], T],
+    *,
+    said: str = "tried again after a failure",
+    hopeless: tuple[type[WorkerFailed], ...] = (Diverged,),
 ) -> T:
-    """Do some work; a failure of the training process is met by a new process, once.
+    """Do some work; a failure of the training process is met by a new process.
 
     Args:
         job: the job.
         name: of the work, for the line that tells of the failure.
-        work: may be done twice.
+        work: may be done several times.
         said: what the line says.
+        hopeless: failures that a new process would not help.
 
     Raises:
-        Diverged, OutOfMemory: a new process would not help.
-        WorkerFailed: the second attempt failed too.
+        WorkerFailed: a hopeless one, or the last of `SAME_FAILURE` in a row.
     """
-    try:
-        return work()
-    except (OutOfMemory, Diverged):
-        raise
-    except WorkerFailed as error:
-        job.say(f"{name}: {said}: {error}")
-        restart(job)
-        return work()
+    for left in reversed(range(SAME_FAILURE)):
+        try:
+            return work()
+        except hopeless:
+            raise
+        except WorkerFailed as error:
+            if not left:
+                raise
+            job.say(f"{name}: {said}: {error}")
+            restart(job)
+    raise AssertionError  # the last one was raised
+
+
+def discard(job: Job, number: int) -> None:
+    """Delete a trial's checkpoint."""
+    with_a_new_process(job, f"trial {number}", lambda: job.objective.discard(str(number)))
 
 
 def tell_pruned(job: Job, number: int, reason: str, *, infeasible: bool = False) -> None:
     """Prune a trial and delete its checkpoint."""
     job.store.prune(number, reason, infeasible=infeasible)
     if not reason.startswith(CUT_OFF):  # those may still be the best there is
-        job.objective.discard(str(number))
+        discard(job, number)
     job.say(f"trial {number}: {reason}")

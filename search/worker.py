@@ -11,16 +11,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, Smoke, Trained
 from objectives.wire import ERRORS, plain, to_loaded, to_scores, to_smoke, to_trained
 from search.errors import Interrupted, RecipeSearchError, WorkerFailed
 from spaces import Recipe
 
-COMMAND = (sys.executable, "-m", "objectives.process")
-"""Starts the GPU process."""
 SILENCE_S = 600.0
 """Seconds without a sign of life after which the GPU process counts as hung: compiling the layers
 of a large model takes minutes."""
@@ -34,6 +33,9 @@ CLOSE_S = 2.0
 
 class ProcessObjective:
     """Trains and scores in a process of its own, so that the parent survives the GPU."""
+
+    command: ClassVar[Sequence[str]] = (sys.executable, "-m", "objectives.process")
+    """Starts the process."""
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class ProcessObjective:
         path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
         with self._log.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                COMMAND,
+                self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -257,7 +257,7 @@ def test_a_crash_while_scoring_a_finalist_is_met_by_a_new_process(
 
 
 @pytest.mark.parametrize(
-    ("error", "times"), [(WorkerFailed("no driver"), 2), (OutOfMemory("full"), 1)]
+    ("error", "times"), [(WorkerFailed("no driver"), 3), (OutOfMemory("full"), 1)]
 )
 def test_a_finalist_whose_evaluation_fails_is_left_out(
     error: Exception, times: int, hour: Simulation, tmp_path: Path

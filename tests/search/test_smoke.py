@@ -93,7 +93,7 @@ def test_a_job_killed_during_the_smoke_evaluation_asks_again(point: str, tmp_pat
 
 
 def test_a_crash_during_the_smoke_evaluation_is_met_by_a_new_process(tmp_path: Path) -> None:
-    """Once; a second crash ends the job, which can be resumed."""
+    """Twice; a third crash in a row ends the job, which can be resumed."""
     made = simulation(tmp_path)
     left = 1
 
@@ -106,7 +106,7 @@ def test_a_crash_during_the_smoke_evaluation_is_met_by_a_new_process(tmp_path: P
     made.run(fail=crash)
     assert any("smoke: tried again" in line for line in made.view.lines)
     again = simulation(tmp_path / "again")
-    left = 2
+    left = 3
     with pytest.raises(WorkerFailed, match="segmentation fault"):
         again.run(fail=crash)
 

@@ -39,7 +39,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     def of(script: str) -> ProcessObjective:
         file = tmp_path / "process.py"
         file.write_text(BEGINNING + textwrap.dedent(script), encoding="utf-8")
-        monkeypatch.setattr(worker, "COMMAND", (sys.executable, str(file)))
+        monkeypatch.setattr(ProcessObjective, "command", (sys.executable, str(file)))
         made.append(ProcessObjective(model="m", run_dir=tmp_path, seed=0, max_length=8))
         made[-1].start()
         return made[-1]
