@@ -10,7 +10,6 @@ import dataclasses
 import faulthandler
 import json
 import os
-import queue
 import shutil
 import signal
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from objectives.objective import Loaded, Progress, Schedule
-from objectives.wire import error_kind, plain, plain_scores, plain_smoke
+from objectives.wire import error_kind, listen, plain, plain_scores, plain_smoke
 from search.errors import OutOfMemory, RecipeSearchError, WorkerFailed
 from spaces import Quantization, Recipe
 
@@ -296,19 +295,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no child of this process tokenises
     warnings.simplefilter("ignore", FutureWarning)  # libraries warning each other
     process = Process(wire)
-    requests: queue.Queue[dict[str, Any]] = queue.Queue()
-
-    def read() -> None:
-        for line in sys.stdin:
-            request = json.loads(line)
-            if request["op"] == "stop":
-                process.stop()
-            else:
-                requests.put(request)
-        process.finish()
-        os._exit(0)  # the parent is gone, or done with us
-
-    threading.Thread(target=read, daemon=True).start()
+    requests = listen(process.stop, process.finish)
     with contextlib.suppress(Exception):  # loading the model tells it
         get_ready()
     while True:

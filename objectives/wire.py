@@ -9,6 +9,12 @@ means that the parent is gone: the child exits.
 
 from __future__ import annotations
 
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -30,6 +36,31 @@ ERRORS: dict[str, type[RecipeSearchError]] = {
     "interrupted": Interrupted,
     "out_of_memory": OutOfMemory,
 }
+
+
+def listen(
+    stop: Callable[[], None], finish: Callable[[], None] = lambda: None
+) -> queue.SimpleQueue[dict[str, Any]]:
+    """The child's side of the input: what the parent asks for, as it comes.
+
+    Args:
+        stop: called, from another thread, when what is under way is to stop.
+        finish: called before the process exits because the parent is gone, or done with it.
+    """
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            request = json.loads(line)
+            if request["op"] == "stop":
+                stop()
+            else:
+                requests.put(request)
+        finish()
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return requests
 
 
 def error_kind(error: RecipeSearchError) -> str:

@@ -7,10 +7,7 @@ by a sign of life that says how much.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import queue
 import sys
 import threading
 import time
@@ -19,7 +16,7 @@ from typing import Any
 
 from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.replay import CurveObjective
-from objectives.wire import error_kind, plain, plain_scores, plain_smoke
+from objectives.wire import error_kind, listen, plain, plain_scores, plain_smoke
 from search.budget import SimulatedClock
 from search.errors import Interrupted, RecipeSearchError
 from spaces import Recipe
@@ -166,19 +163,7 @@ def say(message: dict[str, Any]) -> None:
 def main() -> None:
     """Serve requests until the input ends."""
     served = Served()
-    requests: queue.Queue[dict[str, Any]] = queue.Queue()
-
-    def read() -> None:
-        with contextlib.suppress(ValueError):
-            for line in sys.stdin:
-                request = json.loads(line)
-                if request["op"] == "stop":
-                    served.stopped.set()
-                else:
-                    requests.put(request)
-        os._exit(0)  # the parent is gone, or done with us
-
-    threading.Thread(target=read, daemon=True).start()
+    requests = listen(served.stopped.set)
     while True:
         served.handle(requests.get())
 
