@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import faulthandler
 import json
 import os
@@ -21,9 +22,10 @@ from typing import IO, Any
 
 from objectives.objective import Loaded, Progress, Schedule
 from objectives.wire import error_kind, listen, plain, plain_scores, plain_smoke
-from search.errors import OutOfMemory, RecipeSearchError, WorkerFailed
+from search.errors import BadInput, OutOfMemory, RecipeSearchError, WorkerFailed
 from spaces import Quantization, Recipe
 
+FULL_DISK = os.strerror(errno.ENOSPC)
 REPORTED = (
     "torch",
     "transformers",
@@ -81,6 +83,8 @@ class Process:
 
         text = f"{type(error).__name__}: {error}".split("\n")[0][:300]
         full = isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+        if FULL_DISK in str(error):  # of the system, or of safetensors
+            return BadInput(f"{FULL_DISK}; free some and give the same command again")
         if full or "can't allocate memory" in text:
             if hasattr(self, "trainer"):
                 self.trainer.forget()

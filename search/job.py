@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 
 from objectives import base, data
@@ -117,6 +118,11 @@ def run(
                 made.close()
                 folder.undo()  # nothing was trained: a mended command may use the folder
             raise
+        except StorageInternalError as error:  # what was written before is whole
+            reason = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+            raise BadInput(
+                f"{folder.path}/study.db: {reason}; mend that and give the same command again"
+            ) from None
         except BudgetTooSmall:
             shown.line(f"what was found so far is kept in {folder.path}")
             raise

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import shutil
+import subprocess
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from objectives.process import Process
 from search.budget import SimulatedClock
-from search.errors import WorkerFailed
+from search.errors import BadInput, WorkerFailed
 from studies.bench_faults import kills
 from studies.bench_faults.__main__ import main
 from studies.bench_faults.days import CHANCES, Killed, Troubles, day
@@ -57,6 +64,57 @@ def test_a_job_killed_in_real_processes_ends_as_if_left_alone(tmp_path: Path) ->
     kills.compare(broken, tmp_path / "killed", tmp_path / "alone")
     assert broken.complaints == []
     assert sum(broken.kills.values()) >= 2
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A disk of its own, whose size can be changed."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+
+    def resize(size: str) -> Path:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+        return disk
+
+    yield resize
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_stops_the_job_with_one_line_and_it_goes_on_later(
+    small: Callable[[str], Path],
+) -> None:
+    """Whatever was being written when it became full; the same command ends the job."""
+    stopped = 0
+    for size in ("400k", "1500k", "1900k", "2300k"):
+        out = small(size) / f"run-{size}"
+        job = kills.start(out, 0)
+        err = job.communicate()[1]
+        if job.returncode:
+            assert job.returncode == 2, err
+            assert err.count("\n") == 1
+            assert "No space left" in err or "disk is full" in err
+            stopped += 1
+            small("64m")
+            again = kills.start(out, 0)
+            err = again.communicate()[1]
+            assert again.returncode == 0, err
+        assert (out / "recipe" / "recipe.json").is_file()
+        shutil.rmtree(out)
+    assert stopped >= 3
+
+
+def test_a_full_disk_of_the_training_process_is_no_fault_of_a_trial() -> None:
+    """The system's word for it, or safetensors' own."""
+    process = Process(io.StringIO())
+    for error in (
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError('IoError(Os { code: 28, message: "No space left on device" })'),
+    ):
+        assert isinstance(process._classify(error), BadInput)
+    assert not isinstance(process._classify(RuntimeError("else")), BadInput)
 
 
 def test_what_is_not_as_left_alone_is_found(tmp_path: Path) -> None:
