@@ -20,7 +20,7 @@ from search.loop import run_job
 from search.planner import make_plan
 from search.recipe import export_recipe
 from search.report import closing_lines, get_ready, write_report
-from search.request import Request, first_costs, parse_memory
+from search.request import Request, disk_line, first_costs, parse_memory
 from search.state import Job, View
 from search.store import Store
 from search.summary import summarise
@@ -91,6 +91,8 @@ def run(
             return folder
         shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
         made = objective(study, folder.path) if objective else worker(request, study, folder)
+        if not objective:
+            shown.line(disk_line(study, study.bracket, folder.path))
         prepare_data(study, folder, request.seed, shown)
         store = Store(folder, folder.read("job.json")["name"], storage)
         ledger = Ledger(folder.ledger, clock, started=began)  # charges all of this to setup

@@ -19,7 +19,7 @@ from objectives.readers import FORMATS, suffix
 from search.budget import format_seconds
 from search.errors import BadInput
 from search.forecast import CostForecast, assumed_token_s
-from search.planner import Costs, make_plan
+from search.planner import RESCORED, Costs, make_plan
 from studies import Source, Study, Task
 from studies.catalog import find
 from studies.study import Generated, HeldBack, HubDataset, LmEval, LocalFile
@@ -194,6 +194,30 @@ def first_costs(study: Study, origin: str) -> tuple[CostForecast, Costs]:
     return forecast, replace(costs, load_s=costs.load_s + costs.search_eval_s + smoke_s)
 
 
+def checkpoints_gib(study: Study, trials: int) -> float:
+    """About how much disk checkpoints can take, in GiB, if all are of the largest adapter.
+
+    An adapter's parameter takes 12 bytes: itself and the two moments of its gradient, in float32.
+    How many there are to a rank follows from the base's size, as measured on SmolLM2-135M and
+    Mistral-7B (305,280 and 2,621,440 on all layers); other shapes differ by a factor of two.
+
+    Args:
+        study: the job's.
+        trials: of a bracket; beside them lie finalists, control, final run, and one being written.
+    """
+    per_rank: float = 305_280 * (guess_parameters(study.model) / 134.5e6) ** 0.54
+    return (trials + RESCORED + 2) * 12 * study.space.rank[1] * per_rank / 2**30
+
+
+def disk_line(study: Study, trials: int, out: Path) -> str:
+    """What the job needs of the disk, and whether that is there."""
+    need = checkpoints_gib(study, trials)
+    there = next(p for p in (out.resolve(), *out.resolve().parents) if p.exists())
+    free = shutil.disk_usage(there).free / 2**30
+    line = f"disk: checkpoints take at most about {need:.1f} GiB"
+    return f"{line}, but only {free:.1f} are free at {there}" if free < need else line
+
+
 def plan_lines(request: Request, study: Study) -> list[str]:
     """The split of the budget as foreseen before loading.
 
@@ -205,5 +229,6 @@ def plan_lines(request: Request, study: Study) -> list[str]:
     return [
         f"study {study.name}, base {study.model}, budget {format_seconds(request.budget_s)}",
         *plan.lines(),
+        disk_line(study, plan.bracket, request.out or Path()),
         "speeds are assumed; the split is made again once they are measured",
     ]

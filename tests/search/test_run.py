@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from search.request import Request, build_study
+from search.request import Request, build_study, checkpoints_gib, disk_line
 from search.run import main
 from search.worker import ProcessObjective
+from studies import demo
 from tests.tiny import make_tiny_model, write_rows
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +59,30 @@ def test_the_plan_is_printed_and_nothing_is_made(
     """`--plan` splits the budget and exits."""
     assert main(["--budget", "1h", "--plan", "--out", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
-    for word in ("search", "final run", "final evaluation", "margin", "brackets of"):
+    for word in ("search", "final run", "final evaluation", "margin", "brackets of", "disk"):
         assert word in out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "rank", "parameters"),
+    [("HuggingFaceTB/SmolLM2-135M-Instruct", 16, 4_884_480), ("Mistral-7B", 64, 167_772_160)],
+)
+def test_the_disk_a_job_needs_is_foreseen(model: str, rank: int, parameters: int) -> None:
+    """By the sizes of adapters that were measured."""
+    plain = demo.study()
+    study = replace(plain, model=model, space=replace(plain.space, rank=(4, rank)))
+    one = checkpoints_gib(study, 5) - checkpoints_gib(study, 4)
+    assert one * 2**30 == pytest.approx(12 * parameters, rel=0.05)
+
+
+def test_a_disk_that_is_too_small_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before anything is written; a job may still fit, so it is not refused."""
+    assert disk_line(demo.study(), 9, tmp_path / "not" / "there").endswith("GiB")
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    line = disk_line(demo.study(), 9, tmp_path / "not" / "there")
+    assert f"but only 0.0 are free at {tmp_path}" in line
 
 
 def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
