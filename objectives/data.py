@@ -24,6 +24,7 @@ from objectives.hygiene import Hygiene
 from objectives.rows import (
     TEMPLATE,
     Row,
+    hash_file,
     hold_back,
     iterate_jsonl,
     prompt_key,
@@ -262,12 +263,6 @@ def _write(run_dir: Path, name: str, rows: list[Row]) -> str:
     path = run_dir / "data" / name
     write_jsonl(path, rows)
     return hash_file(path)
-
-
-def hash_file(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(study: Study) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from search.errors import BadInput
 
@@ -212,6 +212,14 @@ def append_line(path: Path, record: dict[str, object]) -> None:
         os.fsync(file.fileno())
 
 
+def _span(fields: Any) -> Span:
+    span = Span(**fields)
+    numbers = all(isinstance(value, int | float) for value in (span.start, span.seconds))
+    if not numbers or span.kind not in set(Kind):
+        raise ValueError("a field is of another kind")
+    return span
+
+
 def read_ledger(path: Path, *, repair: bool = False) -> list[Span]:
     """The spans of a ledger; none if the file is missing.
 
@@ -231,8 +239,7 @@ def read_ledger(path: Path, *, repair: bool = False) -> list[Span]:
         if not line:
             continue
         try:
-            fields = json.loads(line)
-            span = Span(**fields)
+            span = _span(json.loads(line))
             if number == len(lines):
                 raise ValueError("torn")  # noqa: TRY301  # no newline after it: never completed
         except (ValueError, TypeError) as error:

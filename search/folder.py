@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from objectives.objective import Scores, TaskScore
-from objectives.rows import iterate_jsonl
+from objectives.rows import hash_file, iterate_jsonl
 from search.errors import BadInput
 
 FORMAT = 1
@@ -165,11 +165,42 @@ class RunFolder:
         """Scores written earlier, if any."""
         if not self.has(f"scores/{name}.json"):
             return None
-        return {
-            task: TaskScore(correct=[float(c) for c in s["correct"]], losses=s["losses"])
-            for task, s in self.read(f"scores/{name}.json").items()
-        }
+        content = self.read(f"scores/{name}.json")
+        try:
+            return {
+                task: TaskScore(
+                    correct=[float(c) for c in s["correct"]], losses=[float(x) for x in s["losses"]]
+                )
+                for task, s in content.items()
+            }
+        except (TypeError, KeyError, ValueError):
+            raise BadInput(f"{self.path}/scores/{name}.json is damaged; start a new run") from None
 
     def items(self, name: str) -> list[dict[str, Any]]:
-        """Evaluation items: search, finalists, final or heldout."""
-        return list(iterate_jsonl(self.path / "data" / "items" / f"{name}.jsonl"))
+        """Evaluation items: search, finalists, final or heldout.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        file = self.path / "data" / "items" / f"{name}.jsonl"
+        try:
+            return list(iterate_jsonl(file))
+        except ValueError as error:
+            raise BadInput(f"{file} is damaged ({error}); start a new run") from None
+
+    def verify_data(self) -> None:
+        """See that the job's rows and items are those that it began with.
+
+        Raises:
+            BadInput: a file is missing or changed.
+        """
+        hashes = self.read("data.json").get("sha256")
+        if not isinstance(hashes, dict):
+            raise BadInput(f"{self.path}/data.json is damaged; start a new run")
+        for name, digest in hashes.items():
+            file = self.path / "data" / name
+            if not file.is_file() or hash_file(file) != digest:
+                raise BadInput(
+                    f"{file}: missing or changed since the job began (sha256); restore it, or "
+                    "start a new run"
+                )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
+from sqlalchemy.exc import SQLAlchemyError
 
 from objectives import base, data
 from objectives.objective import Objective
@@ -94,8 +95,13 @@ def run(
         if not objective:
             shown.line(disk_line(study, study.bracket, folder.path))
         prepare_data(study, folder, request.seed, shown)
-        store = Store(folder, folder.read("job.json")["name"], storage)
+        store = Store(folder, str(folder.read("job.json").get("name")), storage)
         ledger = Ledger(folder.ledger, clock, started=began)  # charges all of this to setup
+        if not store.records() and any(s.kind == Kind.SEARCH_TRAIN for s in ledger.spans):
+            raise BadInput(
+                f"{folder.path}/study.db holds no trial, though some were trained: it was removed "
+                "or replaced; restore it, or start a new run"
+            )
         try:
             job = Job(
                 study=study,
@@ -120,8 +126,9 @@ def run(
                 made.close()
                 folder.undo()  # nothing was trained: a mended command may use the folder
             raise
-        except StorageInternalError as error:  # what was written before is whole
-            reason = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        except (StorageInternalError, SQLAlchemyError) as error:  # what was written is whole
+            cause = error.__cause__ or error
+            reason = getattr(cause, "orig", None) or cause
             raise BadInput(
                 f"{folder.path}/study.db: {reason}; mend that and give the same command again"
             ) from None
@@ -166,6 +173,7 @@ def finished(folder: RunFolder) -> bool:
 def prepare_data(study: Study, folder: RunFolder, seed: int, view: View) -> None:
     """Write training rows and items, once per job."""
     if folder.has("data.json"):
+        folder.verify_data()
         return
     try:
         prepared = data.prepare(study, folder.path, seed, view.busy)

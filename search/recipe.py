@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
-from objectives.data import hash_file
-from objectives.rows import TEMPLATE, write_jsonl
+from objectives.rows import TEMPLATE, hash_file, write_jsonl
 from search.final import FINAL
 from search.folder import RunFolder
 from search.report.facts import EXACT

@@ -43,7 +43,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     Raises:
         BadInput: missing, damaged, of another format, or changed data.
     """
-    from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
+    from objectives.rows import hash_file  # noqa: PLC0415  # --help must not pay for it
 
     path = folder / "recipe.json"
     try:
@@ -86,8 +86,8 @@ def reproduce(
         BadInput: see `read_recipe`; or its tasks bring code, which is not trusted.
         WorkerFailed: training failed.
     """
-    from objectives.data import hash_file  # noqa: PLC0415  # --help must not pay for it
     from objectives.objective import Progress, Schedule  # noqa: PLC0415  # likewise
+    from objectives.rows import hash_file  # noqa: PLC0415  # --help must not pay for it
     from search.recipe import copy_sides  # noqa: PLC0415  # likewise
     from search.store import macro  # noqa: PLC0415  # likewise
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise

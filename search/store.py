@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
 
 from objectives.objective import Scores, Trained
 from search.errors import BadInput
@@ -119,11 +120,23 @@ class Store:
             folder: where study.db and scores/ lie.
             name: the study's name in Optuna.
             storage: another storage than RUN_DIR/study.db, for tests.
+
+        Raises:
+            BadInput: study.db is damaged, or not of this tool.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.folder = folder
+        try:
+            self._open(name, storage or f"sqlite:///{folder.path.resolve()}/study.db")
+        except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+            reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+            raise BadInput(
+                f"{folder.path}/study.db cannot be used ({reason}); restore it, or start a new run"
+            ) from None
+
+    def _open(self, name: str, storage: optuna.storages.BaseStorage | str) -> None:
         self.study = optuna.create_study(
-            storage=storage or f"sqlite:///{folder.path.resolve()}/study.db",
+            storage=storage,
             study_name=name,
             directions=["maximize", "minimize"],
             load_if_exists=True,

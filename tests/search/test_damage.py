@@ -1,0 +1,152 @@
+"""Run folders that somebody, or a disk, has damaged: one clear line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.errors import BadInput
+from tests.simulated import Simulation
+
+
+class Killed(BaseException):
+    """kill -9."""
+
+
+class OnDisk(Simulation):
+    """With a real database."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, budget_s=7200)
+        self.storage = None  # type: ignore[assignment]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a job that was killed in the middle of its search."""
+    folder = tmp_path_factory.mktemp("damage") / "run"
+    left = 60
+
+    def kill(_point: str, _trial: str) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Killed
+
+    with pytest.raises(Killed):
+        OnDisk(folder).run(fail=kill)
+    assert len(list((folder / "scores").glob("trial-*"))) > 3
+    return folder
+
+
+def cut(path: Path) -> None:
+    """Lose the second half of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def before(path: Path, line: bytes) -> None:
+    """Put a line before a file's own."""
+    path.write_bytes(line + b"\n" + path.read_bytes())
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Change keys of a JSON object."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def scores(run: Path, content: str | None) -> None:
+    """Write something else into all files of scores; None: cut them."""
+    for file in (run / "scores").glob("*"):
+        if content is None:
+            cut(file)
+        else:
+            file.write_text(content)
+
+
+def swap(path: Path) -> None:
+    """Put a folder where a file is, or a file where a folder is."""
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_text("x")
+    else:
+        path.unlink()
+        path.mkdir()
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "job.json is cut": (lambda run: cut(run / "job.json"), "job.json"),
+    "job.json is a list": (lambda run: (run / "job.json").write_text("[]"), "job.json"),
+    "job.json is empty": (lambda run: (run / "job.json").write_text(""), "job.json"),
+    "job.json is no text": (lambda run: (run / "job.json").write_bytes(b"\xff\xfe"), "job.json"),
+    "job.json has no version": (lambda run: (run / "job.json").write_text("{}"), "version"),
+    "job.json is newer": (lambda run: edit(run / "job.json", format=9), "format 9"),
+    "job.json is another job's": (lambda run: edit(run / "job.json", seed=5), "seed differs"),
+    "data.json is cut": (lambda run: cut(run / "data.json"), "data.json"),
+    "data.json has no hashes": (lambda run: (run / "data.json").write_text("{}"), "data.json"),
+    "the ledger begins with garbage": (
+        lambda run: before(run / "ledger.jsonl", b"garbage"),
+        "line 1 is no ledger line",
+    ),
+    "the ledger has other keys": (
+        lambda run: before(run / "ledger.jsonl", b'{"a": 1}'),
+        "line 1 is no ledger line",
+    ),
+    "the ledger has other types": (
+        lambda run: before(
+            run / "ledger.jsonl",
+            b'{"start": "a", "seconds": null, "kind": "load", "trial": 0, "note": ""}',
+        ),
+        "line 1 is no ledger line",
+    ),
+    "the ledger is no text": (lambda run: before(run / "ledger.jsonl", b"\xff\xfe"), "ledger"),
+    "study.db is cut": (lambda run: cut(run / "study.db"), "study.db"),
+    "study.db is a text": (lambda run: (run / "study.db").write_text("hello"), "study.db"),
+    "study.db is empty": (lambda run: (run / "study.db").write_text(""), "no trial"),
+    "study.db is gone": (lambda run: (run / "study.db").unlink(), "no trial"),
+    "scores are cut": (lambda run: scores(run, None), "scores/"),
+    "scores are of another form": (lambda run: scores(run, '{"alpha": 3}'), "scores/"),
+    "scores are no numbers": (
+        lambda run: scores(run, '{"alpha": {"correct": ["x"], "losses": ["y"]}}'),
+        "scores/",
+    ),
+    "items are cut": (lambda run: cut(run / "data/items/search.jsonl"), "items/search.jsonl"),
+    "items are changed": (
+        lambda run: before(run / "data/items/final.jsonl", b"{}"),
+        "items/final.jsonl",
+    ),
+    "items are gone": (lambda run: shutil.rmtree(run / "data/items"), "data/items"),
+    "rows are changed": (lambda run: before(run / "data/sources/aiw.jsonl", b"{}"), "aiw.jsonl"),
+    "rows are gone": (lambda run: shutil.rmtree(run / "data/sources"), "data/sources"),
+    "the lock is a folder": (lambda run: swap(run / "lock"), "cannot write there"),
+    "artifacts is a file": (lambda run: swap(run / "artifacts"), "cannot write there"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_folder_is_told_in_one_line_and_left_as_it_is(
+    name: str, killed: Path, tmp_path: Path
+) -> None:
+    """Nothing that was found in it is deleted: it may still be mended."""
+    damage, told = DAMAGES[name]
+    run = tmp_path / "run"
+    shutil.copytree(killed, run)
+    damage(run)
+    there = {file for file in run.rglob("*") if file.name != "study.db-journal"}
+    with pytest.raises(BadInput, match=told) as caught:
+        OnDisk(run).run()
+    assert "\n" not in str(caught.value)
+    assert there <= {*run.rglob("*"), run / "study.db"}
+
+
+def test_a_folder_that_is_whole_goes_on(killed: Path, tmp_path: Path) -> None:
+    """The same copy, without damage."""
+    run = tmp_path / "run"
+    shutil.copytree(killed, run)
+    OnDisk(run).run()
+    assert (run / "recipe" / "recipe.json").is_file()
