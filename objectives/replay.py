@@ -26,6 +26,9 @@ from search.budget import SimulatedClock
 from search.errors import WorkerFailed
 from spaces import Quantization, Recipe, Targets
 
+NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
+"""A safetensors file that holds none."""
+
 
 class CurveObjective:
     """Learning curves with the shape of real ones: a power law whose floor and pace depend on the
@@ -237,6 +240,7 @@ class CurveObjective:
         (folder / "adapter").mkdir(parents=True, exist_ok=True)
         config = folder / "adapter" / "adapter_config.json"
         config.write_text('{"peft_type": "LORA"}\n', encoding="utf-8")
+        (folder / "adapter" / "adapter_model.safetensors").write_bytes(NO_TENSORS)
         write_jsonl(folder / "data" / "train.jsonl", [])
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ FORMAT = 1
 
 
 def export_recipe(job: Job) -> None:
-    """Write RUN_DIR/recipe: recipe.json, adapter/, data/ (rows and items, hashed)."""
+    """Write RUN_DIR/recipe: recipe.json, adapter/, data/ (rows and items), all hashed."""
     target = job.folder.path / "recipe"
     shutil.rmtree(target, ignore_errors=True)
     with_a_new_process(job, "export", lambda: job.objective.export(FINAL, target))
@@ -33,12 +33,18 @@ def export_recipe(job: Job) -> None:
     copy_sides(job.folder.path / "data", target / "data")
     files = sorted(file for file in (target / "data").rglob("*") if file.is_file())
     hashes = {str(file.relative_to(target / "data")): hash_file(file) for file in files}
-    (target / "data" / "sha256").write_text(
-        "".join(f"{digest}  {name}\n" for name, digest in hashes.items()), encoding="utf-8"
-    )
+    write_sums(target / "data", hashes)
     facts = recipe_facts(job, hashes)
     job.folder.write("recipe/recipe.json", facts)
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
+    own = [target / "recipe.json", *sorted((target / "adapter").iterdir())]
+    write_sums(target, {str(file.relative_to(target)): hash_file(file) for file in own})
+
+
+def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write a folder's `sha256`, which `sha256sum --check sha256` reads."""
+    text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    (folder / "sha256").write_text(text, encoding="utf-8")
 
 
 def copy_sides(source: Path, target: Path) -> None:

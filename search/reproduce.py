@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """recipe.json of a recipe folder, its data files checked against their hashes.
+    """recipe.json of a recipe folder, all files checked against their hashes.
 
     Raises:
-        BadInput: missing, damaged, of another format, or changed data.
+        BadInput: missing, damaged, of another format, or changed.
     """
-    from objectives.rows import hash_file  # noqa: PLC0415  # --help must not pay for it
-
     path = folder / "recipe.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        sums = (folder / "sha256").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
     if not isinstance(facts, dict) or facts.get("format") != 1:
@@ -66,15 +65,29 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         for name in names:
             if name not in facts[key]:
                 raise BadInput(f"{path}: {key} lacks {name!r}")
-    if not (folder / ADAPTER).is_file():
-        raise BadInput(f"{folder / ADAPTER} is missing; give a whole recipe folder")
-    for name, digest in facts["data"].items():
-        file = folder / "data" / name
-        if not file.resolve().is_relative_to((folder / "data").resolve()):
-            raise BadInput(f"{path}: the data file {name!r} lies outside the recipe")
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
+    for name in ("recipe.json", ADAPTER):
+        if name not in listed:
+            raise BadInput(f"{folder / 'sha256'} lacks {name}; give a whole recipe folder")
+    verify(folder, listed)
+    verify(folder / "data", facts["data"])
+    return facts
+
+
+def verify(folder: Path, hashes: Mapping[str, str]) -> None:
+    """See that files are those that were written.
+
+    Raises:
+        BadInput: one is missing, changed, or outside the folder.
+    """
+    from objectives.rows import hash_file  # noqa: PLC0415  # --help must not pay for it
+
+    for name, digest in hashes.items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise BadInput(f"{folder}: the file {name!r} lies outside the recipe")
         if not file.is_file() or hash_file(file) != digest:
             raise BadInput(f"{file}: missing or changed since the recipe was written (sha256)")
-    return facts
 
 
 def reproduce(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from search.errors import BadInput
+from search.reproduce import read_recipe
 from tests.simulated import Simulation
 
 
@@ -150,3 +151,55 @@ def test_a_folder_that_is_whole_goes_on(killed: Path, tmp_path: Path) -> None:
     shutil.copytree(killed, run)
     OnDisk(run).run()
     assert (run / "recipe" / "recipe.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe of a finished job."""
+    simulation = Simulation(tmp_path_factory.mktemp("recipe") / "run", budget_s=7200)
+    simulation.run()
+    return simulation.path / "recipe"
+
+
+RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "recipe.json is cut": (lambda recipe: cut(recipe / "recipe.json"), "recipe.json"),
+    "recipe.json is edited": (
+        lambda recipe: edit(recipe / "recipe.json", seed=7),
+        "recipe.json: missing or changed",
+    ),
+    "recipe.json is newer": (lambda recipe: edit(recipe / "recipe.json", format=2), "format 1"),
+    "recipe.json is gone": (lambda recipe: (recipe / "recipe.json").unlink(), "recipe.json"),
+    "recipe.json is a list": (lambda recipe: (recipe / "recipe.json").write_text("[]"), "format 1"),
+    "recipe.json lacks a part": (lambda recipe: edit(recipe / "recipe.json", base=3), "'base'"),
+    "the adapter is cut": (
+        lambda recipe: cut(recipe / "adapter/adapter_model.safetensors"),
+        "changed",
+    ),
+    "the adapter is gone": (lambda recipe: shutil.rmtree(recipe / "adapter"), "missing"),
+    "its config is edited": (
+        lambda recipe: edit(recipe / "adapter/adapter_config.json", r=9),
+        "adapter_config.json: missing or changed",
+    ),
+    "the hashes are gone": (lambda recipe: (recipe / "sha256").unlink(), "sha256"),
+    "the hashes are cut": (lambda recipe: (recipe / "sha256").write_text("0  x\n"), "lacks"),
+    "the hashes are no text": (lambda recipe: (recipe / "sha256").write_bytes(b"\xff"), "cannot"),
+    "the hashes name a file outside": (
+        lambda recipe: before(recipe / "sha256", b"0  ../../job.json"),
+        "lies outside",
+    ),
+    "rows are changed": (lambda recipe: before(recipe / "data/train.jsonl", b"{}"), "train.jsonl"),
+    "items are gone": (lambda recipe: (recipe / "data/final.jsonl").unlink(), "final.jsonl"),
+}
+
+
+@pytest.mark.parametrize("name", RECIPE_DAMAGES)
+def test_a_damaged_recipe_is_told_in_one_line(name: str, recipe: Path, tmp_path: Path) -> None:
+    """Before anything is loaded or trained."""
+    damage, told = RECIPE_DAMAGES[name]
+    copy = tmp_path / "recipe"
+    shutil.copytree(recipe, copy)
+    assert read_recipe(copy)["format"] == 1
+    damage(copy)
+    with pytest.raises(BadInput, match=told) as caught:
+        read_recipe(copy)
+    assert "\n" not in str(caught.value)
