@@ -155,15 +155,15 @@ def growing(folder: Path, tell: Callable[[float], None]) -> Iterator[None]:
         tell: told GiB, from a thread of its own.
     """
     over = threading.Event()
-    sizes = [_size(folder)]
 
-    def watch() -> None:
+    def watch(before: int) -> None:
         while not over.wait(WATCH_S):
-            sizes.append(_size(folder))
-            if sizes[-1] > sizes[-2]:
-                tell(sizes[-1] / 2**30)
+            now = _size(folder)
+            if now > before:
+                tell(now / 2**30)
+            before = now
 
-    thread = threading.Thread(target=watch, daemon=True)
+    thread = threading.Thread(target=watch, args=(_size(folder),), daemon=True)
     thread.start()
     try:
         yield

@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from search.errors import BadInput
 
 TEMPLATE = "chat_template.jinja"
 """File of a chat template of the study's own, within a job's data and beside an adapter."""
@@ -96,3 +98,22 @@ def hash_file(path: Path) -> str:
     """sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(folder: Path, hashes: Mapping[str, str], since: str) -> None:
+    """See that a folder's files are those that were written.
+
+    Args:
+        folder: where they are.
+        hashes: sha256 in hex, by name in the folder.
+        since: when they were written, for the message.
+
+    Raises:
+        BadInput: one is missing, changed, or outside the folder.
+    """
+    for name, digest in hashes.items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise BadInput(f"{folder}: the file {name!r} lies outside of it")
+        if not file.is_file() or hash_file(file) != digest:
+            raise BadInput(f"{file}: missing or changed since {since} (sha256)")

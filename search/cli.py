@@ -46,6 +46,12 @@ def say(text: str, code: int) -> int:
     return code
 
 
+def told(text: str) -> None:
+    """A line that the next one takes the place of, for people who watch."""
+    if sys.stdout.isatty():
+        print(f"\r\x1b[K{text}", end="", flush=True)
+
+
 def joined(arguments: Sequence[str], flag: str) -> list[str]:
     """Arguments with `FLAG -5m` written as `FLAG=-5m`, which argparse takes as a value."""
     made: list[str] = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from objectives.objective import Scores, TaskScore
-from objectives.rows import hash_file, iterate_jsonl
+from objectives.rows import iterate_jsonl, verify
 from search.errors import BadInput
 
 FORMAT = 1
@@ -197,10 +197,7 @@ class RunFolder:
         hashes = self.read("data.json").get("sha256")
         if not isinstance(hashes, dict):
             raise BadInput(f"{self.path}/data.json is damaged; start a new run")
-        for name, digest in hashes.items():
-            file = self.path / "data" / name
-            if not file.is_file() or hash_file(file) != digest:
-                raise BadInput(
-                    f"{file}: missing or changed since the job began (sha256); restore it, or "
-                    "start a new run"
-                )
+        try:
+            verify(self.path / "data", hashes, "the job began")
+        except BadInput as error:
+            raise BadInput(f"{error}; restore it, or start a new run") from None

@@ -23,7 +23,7 @@ from search.recipe import export_recipe
 from search.report import closing_lines, get_ready, write_report
 from search.request import Request, disk_line, first_costs, parse_memory
 from search.state import Job, View
-from search.store import Store
+from search.store import Store, reason_of
 from search.summary import summarise
 from search.view import choose_view
 from search.worker import ProcessObjective
@@ -127,10 +127,9 @@ def run(
                 folder.undo()  # nothing was trained: a mended command may use the folder
             raise
         except (StorageInternalError, SQLAlchemyError) as error:  # what was written is whole
-            cause = error.__cause__ or error
-            reason = getattr(cause, "orig", None) or cause
             raise BadInput(
-                f"{folder.path}/study.db: {reason}; mend that and give the same command again"
+                f"{folder.path}/study.db: {reason_of(error)}; mend that and give the same command "
+                "again"
             ) from None
         except BudgetTooSmall:
             shown.line(f"what was found so far is kept in {folder.path}")

@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     Raises:
         BadInput: missing, damaged, of another format, or changed.
     """
+    from objectives.rows import verify  # noqa: PLC0415  # --help must not pay for it
+
     path = folder / "recipe.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -69,25 +71,10 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     for name in ("recipe.json", ADAPTER):
         if name not in listed:
             raise BadInput(f"{folder / 'sha256'} lacks {name}; give a whole recipe folder")
-    verify(folder, listed)
-    verify(folder / "data", facts["data"])
+    since = "the recipe was written"
+    verify(folder, listed, since)
+    verify(folder / "data", facts["data"], since)
     return facts
-
-
-def verify(folder: Path, hashes: Mapping[str, str]) -> None:
-    """See that files are those that were written.
-
-    Raises:
-        BadInput: one is missing, changed, or outside the folder.
-    """
-    from objectives.rows import hash_file  # noqa: PLC0415  # --help must not pay for it
-
-    for name, digest in hashes.items():
-        file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
-            raise BadInput(f"{folder}: the file {name!r} lies outside the recipe")
-        if not file.is_file() or hash_file(file) != digest:
-            raise BadInput(f"{file}: missing or changed since the recipe was written (sha256)")
 
 
 def reproduce(

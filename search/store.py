@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -128,10 +129,10 @@ class Store:
         self.folder = folder
         try:
             self._open(name, storage or f"sqlite:///{folder.path.resolve()}/study.db")
-        except (SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-            reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+        except (SQLAlchemyError, OptunaError) as error:
             raise BadInput(
-                f"{folder.path}/study.db cannot be used ({reason}); restore it, or start a new run"
+                f"{folder.path}/study.db cannot be used ({reason_of(error)}); restore it, or start "
+                "a new run"
             ) from None
 
     def _open(self, name: str, storage: optuna.storages.BaseStorage | str) -> None:
@@ -303,6 +304,12 @@ class Store:
         self._set(number, reason=reason, **flat)
         self.study.tell(number, values, state=state)
         self._records[number] = replace(record, state=state, reason=reason)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a database could not be read or written: its own words, on one line."""
+    cause = error.__cause__ or error
+    return " ".join(str(getattr(cause, "orig", None) or cause).split())[:200]
 
 
 def to_record(trial: FrozenTrial) -> Record:

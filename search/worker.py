@@ -148,17 +148,14 @@ class ProcessObjective:
         self._ask("export", {"trial": trial, "folder": str(folder.resolve())})
 
     def close(self) -> None:
-        """End the process: it exits when its input ends."""
-        self._end(CLOSE_S)
-
-    def _end(self, within_s: float) -> None:
+        """End the process: it exits when its input ends, or is killed if that takes long."""
         process, self._process = self._process, None
         if process is None:
             return
         with contextlib.suppress(OSError):
             _pipe(process.stdin).close()
         try:
-            process.wait(timeout=within_s)
+            process.wait(timeout=CLOSE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -196,8 +193,13 @@ class ProcessObjective:
             try:
                 line = self._lines.get(timeout=max(0.0, wait_s))
             except queue.Empty:
-                silent = late is None or time.monotonic() < late
-                raise WorkerFailed(self._hung("silent" if silent else "late")) from None
+                why = f"gave no sign of life for {SILENCE_S:.0f} s"
+                if late is not None and time.monotonic() >= late:
+                    why = f"did not end {LATE_S:.0f} s after its deadline"
+                self._kill_hung()
+                raise WorkerFailed(
+                    f"the training process {why} and was killed (see {self._log.name})"
+                ) from None
             if not line:
                 raise WorkerFailed(self._epitaph())
             message = json.loads(line)
@@ -210,7 +212,7 @@ class ProcessObjective:
             else:
                 raise ERRORS[message["kind"]](message["message"])
 
-    def _hung(self, how: str) -> str:
+    def _kill_hung(self) -> None:
         """Kill a process that hangs; its threads' stacks go to the log first."""
         process = self._process
         if process is not None:
@@ -218,12 +220,7 @@ class ProcessObjective:
                 process.send_signal(signal.SIGUSR1)
                 time.sleep(0.2)
             process.kill()
-        self._end(CLOSE_S)
-        why = {
-            "silent": f"gave no sign of life for {SILENCE_S:.0f} s",
-            "late": f"did not end {LATE_S:.0f} s after its deadline",
-        }
-        return f"the training process {why[how]} and was killed (see {self._log.name})"
+        self.close()
 
     def _stop(self) -> None:
         """Let the process finish its step and save; a second Ctrl-C, or waiting long, kills it.
@@ -237,14 +234,14 @@ class ProcessObjective:
             self._send("stop", {})
             with contextlib.suppress(RecipeSearchError):
                 self._answer(None, STOP_S)
-            self._end(CLOSE_S)
+            self.close()
         except (KeyboardInterrupt, WorkerFailed):
             process.kill()
-            self._end(CLOSE_S)
+            self.close()
 
     def _epitaph(self) -> str:
         process = self._process
-        self._end(CLOSE_S)
+        self.close()
         code = process.returncode if process else None
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = lines[-1] if lines else "no message"

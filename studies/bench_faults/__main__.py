@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from search.cli import Parser, guarded
+from search.cli import Parser, guarded, told
 from search.errors import BadInput
 from studies.bench_faults import days, kills
 
@@ -79,12 +78,6 @@ def killed(folder: Path, seed: int, count: int) -> dict[str, Any]:
     made = kills.facts(found)
     print("\n".join(kills.lines(made)), flush=True)
     return made
-
-
-def told(text: str) -> None:
-    """A line that the next one takes the place of, for people who watch."""
-    if sys.stdout.isatty():
-        print(f"\r\x1b[K{text}", end="", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -57,14 +57,13 @@ class Outcome:
     stopped: list[str]
     """What the job said each time that it gave up; it was then started again."""
     unused_s: float
-    accuracy: float
     troubles: dict[str, int]
 
 
 class Shaken(CurveObjective):
     """Formulas, with troubles; a segment that hangs is killed as `search.worker` does it."""
 
-    hangs: Callable[[str], bool] = staticmethod(lambda _: False)
+    hangs: Callable[[], bool] = staticmethod(lambda: False)
 
     def train(
         self,
@@ -76,7 +75,7 @@ class Shaken(CurveObjective):
         listener: Listener,
     ) -> Trained:
         """See `Objective.train`."""
-        if self.hangs(trial):
+        if self.hangs():
             late_s = SILENCE_S if deadline_s is None else deadline_s + LATE_S
             self.clock.advance(min(SILENCE_S, late_s))
             raise WorkerFailed("the training process gave no sign of life")
@@ -105,7 +104,7 @@ class Troubles:
         self._set_speed()
         return made
 
-    def hang(self, _trial: str) -> bool:
+    def hang(self) -> bool:
         """Whether a segment hangs."""
         hung = self.random.random() < HANG
         self.count["hang"] += hung
@@ -187,7 +186,6 @@ def day(seed: int, folder: Path, *, kills: bool = False, budget_s: float = DAY_S
         processes=processes,
         stopped=stopped,
         unused_s=budget_s - sum(summary.get("spent_s", {}).values()),
-        accuracy=float(summary["final"]["accuracy"]) if there else 0.0,
         troubles=dict(troubles.count),
     )
 

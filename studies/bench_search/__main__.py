@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -19,7 +18,7 @@ from typing import Any
 import optuna
 
 from search.budget import format_seconds
-from search.cli import Parser, guarded
+from search.cli import Parser, guarded, told
 from search.errors import BadInput
 from studies.bench_search import compare, lcbench, peers, peft, plot, regmix
 from studies.bench_search.methods import METHODS, Method, run
@@ -189,12 +188,6 @@ class Bench:
         typical = sum(means.values()) / len(means)
         seconds = sum(count * means.get(name, typical) for name, count in self._left.items())
         return f", about {format_seconds(seconds)} left"
-
-
-def told(text: str) -> None:
-    """A line that the next one takes the place of, for people who watch."""
-    if sys.stdout.isatty():
-        print(f"\r\x1b[K{text}", end="", flush=True)
 
 
 def facts(results: Results, pair: str, options: argparse.Namespace) -> dict[str, Any]:
