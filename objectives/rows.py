@@ -113,7 +113,12 @@ def verify(folder: Path, hashes: Mapping[str, str], since: str) -> None:
     """
     for name, digest in hashes.items():
         file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
+        try:
+            inside = file.resolve().is_relative_to(folder.resolve())
+            same = inside and file.is_file() and hash_file(file) == digest
+        except (OSError, ValueError):  # no name of a file, or it cannot be read
+            raise BadInput(f"the file {str(file)!r} cannot be read") from None
+        if not inside:
             raise BadInput(f"{folder}: the file {name!r} lies outside of it")
-        if not file.is_file() or hash_file(file) != digest:
-            raise BadInput(f"{file}: missing or changed since {since} (sha256)")
+        if not same:
+            raise BadInput(f"the file {str(file)!r} is missing or changed since {since} (sha256)")

@@ -7,17 +7,49 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.cli import Parser, guarded
 from search.errors import BadInput
 
+if TYPE_CHECKING:
+    from spaces import Recipe
+
 ADAPTER = "adapter/adapter_model.safetensors"
 Z95 = 1.96
 """Standard errors on either side that count as the same score (95 %)."""
+STEPS = ("warmup_steps", "decay_start", "total_steps")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+_TEXT = (_is_text, "text")
+_COUNT = (_is_count, "a whole number of at least 0")
+_SHARE = (_is_share, "a number from 0 to 1")
+PARTS: dict[tuple[str, str], tuple[Callable[[object], bool], str]] = {
+    ("base", "id"): _TEXT,
+    ("base", "revision"): _TEXT,
+    ("", "recipe"): (lambda value: isinstance(value, dict), "an object"),
+    ("", "seed"): _COUNT,
+    **{("training", name): _COUNT for name in ("steps", *STEPS)},
+    **{("data", f"{name}.jsonl"): _TEXT for name in ("train", "final", "heldout")},
+    ("score", "accuracy"): _SHARE,
+    ("score", "stderr"): _SHARE,
+}
+"""What training again needs of recipe.json: (part, name) -> (whether it is sound, in words)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,12 +70,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """recipe.json of a recipe folder, all files checked against their hashes.
+    """recipe.json of a recipe folder, its `recipe` a Recipe; all files are as their hashes say.
 
     Raises:
         BadInput: missing, damaged, of another format, or changed.
     """
     from objectives.rows import verify  # noqa: PLC0415  # --help must not pay for it
+    from spaces import Recipe  # noqa: PLC0415  # likewise
 
     path = folder / "recipe.json"
     try:
@@ -53,20 +86,15 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
     if not isinstance(facts, dict) or facts.get("format") != 1:
         raise BadInput(f"{path}: not a recipe of format 1")
-    shapes = {"base": dict, "recipe": dict, "training": dict, "data": dict, "score": dict}
-    for key, shape in {**shapes, "seed": int}.items():
-        if not isinstance(facts.get(key), shape):
-            raise BadInput(f"{path}: the part {key!r} is missing or damaged")
-    needed = {
-        "base": ("id", "revision"),
-        "training": ("steps", "warmup_steps", "decay_start", "total_steps"),
-        "data": ("train.jsonl", "final.jsonl", "heldout.jsonl"),
-        "score": ("accuracy", "stderr"),
-    }
-    for key, names in needed.items():
-        for name in names:
-            if name not in facts[key]:
-                raise BadInput(f"{path}: {key} lacks {name!r}")
+    for (part, name), (sound, is_) in PARTS.items():
+        inner = facts if not part else facts.get(part)
+        if not isinstance(inner, dict) or not sound(inner.get(name)):
+            what = f"{part}: {name}" if part else name
+            raise BadInput(f"{path}: {what} must be {is_}")
+    facts["recipe"] = Recipe.from_dict(facts["recipe"])
+    ends = [facts["training"][name] for name in STEPS]
+    if ends != sorted(ends) or not ends[0] < facts["training"]["steps"] <= ends[-1]:
+        raise BadInput(f"{path}: training: the steps {ends} are in no order")
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
     for name in ("recipe.json", ADAPTER):
         if name not in listed:
@@ -91,7 +119,6 @@ def reproduce(
     from search.recipe import copy_sides  # noqa: PLC0415  # likewise
     from search.store import macro  # noqa: PLC0415  # likewise
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
-    from spaces import Recipe  # noqa: PLC0415  # likewise
 
     facts = read_recipe(folder)
     own = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
@@ -100,7 +127,7 @@ def reproduce(
             f"the recipe brings task files of its own ({own[0]}), which can run code: look at "
             "them, then give --trust-remote-code"
         )
-    recipe = Recipe.from_dict(facts["recipe"])
+    recipe: Recipe = facts["recipe"]
     training = facts["training"]
     shown = -1
 

@@ -230,5 +230,6 @@ def plan_lines(request: Request, study: Study) -> list[str]:
         f"study {study.name}, base {study.model}, budget {format_seconds(request.budget_s)}",
         *plan.lines(),
         disk_line(study, plan.bracket, request.out or Path()),
+        "the budget is time on the clock while the job is alive: killed or stopped, it pauses",
         "speeds are assumed; the split is made again once they are measured",
     ]

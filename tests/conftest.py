@@ -14,7 +14,7 @@ from tests.tiny import make_tiny_model
 
 @pytest.fixture(autouse=True, scope="session")
 def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Caches in a temporary folder, hub switched off.
+    """Caches in a temporary folder, hub switched off, a user and a token that must not get out.
 
     RECIPE_SEARCH_CACHE may be given from outside to spare the embedded model's download.
     """
@@ -23,6 +23,9 @@ def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("HOME", str(home))
         patch.setenv("HF_HOME", str(home / "hf"))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_TOKEN", "hf_theSecretOfSomebody")
+        patch.setenv("USER", "somebody-with-a-name")
+        patch.setenv("LOGNAME", "somebody-with-a-name")
         if "RECIPE_SEARCH_CACHE" not in os.environ:
             patch.setenv("RECIPE_SEARCH_CACHE", str(home / "recipe-search"))
         yield

@@ -75,9 +75,14 @@ def _new_manager(include_path: Path | None, *, defaults: bool) -> Any:
     from lm_eval.tasks import TaskManager  # noqa: PLC0415  # only if asked for
 
     quiet()
-    return TaskManager(
-        include_path=str(include_path) if include_path else None, include_defaults=defaults
-    )
+    try:
+        return TaskManager(
+            include_path=str(include_path) if include_path else None, include_defaults=defaults
+        )
+    except Exception as error:  # noqa: BLE001  # whatever is in the user's files
+        raise BadInput(
+            f"--include-path {include_path}: lm-eval cannot read its tasks ({brief(error)})"
+        ) from None
 
 
 def quiet() -> None:

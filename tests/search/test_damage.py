@@ -165,12 +165,15 @@ RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "recipe.json is cut": (lambda recipe: cut(recipe / "recipe.json"), "recipe.json"),
     "recipe.json is edited": (
         lambda recipe: edit(recipe / "recipe.json", seed=7),
-        "recipe.json: missing or changed",
+        "recipe.json' is missing or changed",
     ),
     "recipe.json is newer": (lambda recipe: edit(recipe / "recipe.json", format=2), "format 1"),
     "recipe.json is gone": (lambda recipe: (recipe / "recipe.json").unlink(), "recipe.json"),
     "recipe.json is a list": (lambda recipe: (recipe / "recipe.json").write_text("[]"), "format 1"),
-    "recipe.json lacks a part": (lambda recipe: edit(recipe / "recipe.json", base=3), "'base'"),
+    "recipe.json lacks a part": (
+        lambda recipe: edit(recipe / "recipe.json", base=3),
+        "base: id must be text",
+    ),
     "the adapter is cut": (
         lambda recipe: cut(recipe / "adapter/adapter_model.safetensors"),
         "changed",
@@ -178,7 +181,7 @@ RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "the adapter is gone": (lambda recipe: shutil.rmtree(recipe / "adapter"), "missing"),
     "its config is edited": (
         lambda recipe: edit(recipe / "adapter/adapter_config.json", r=9),
-        "adapter_config.json: missing or changed",
+        "adapter_config.json' is missing or changed",
     ),
     "the hashes are gone": (lambda recipe: (recipe / "sha256").unlink(), "sha256"),
     "the hashes are cut": (lambda recipe: (recipe / "sha256").write_text("0  x\n"), "lacks"),

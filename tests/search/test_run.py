@@ -59,7 +59,15 @@ def test_the_plan_is_printed_and_nothing_is_made(
     """`--plan` splits the budget and exits."""
     assert main(["--budget", "1h", "--plan", "--out", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
-    for word in ("search", "final run", "final evaluation", "margin", "brackets of", "disk"):
+    for word in (
+        "search",
+        "final run",
+        "final evaluation",
+        "margin",
+        "brackets of",
+        "disk",
+        "alive",
+    ):
         assert word in out
     assert not (tmp_path / "run").exists()
 
@@ -83,6 +91,49 @@ def test_a_disk_that_is_too_small_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     line = disk_line(demo.study(), 9, tmp_path / "not" / "there")
     assert f"but only 0.0 are free at {tmp_path}" in line
+
+
+NO_DURATIONS = [
+    "",
+    "0",
+    " ",
+    "-3h",
+    "10 minutes",
+    "1e3s",
+    "5y",
+    "20m;rm",
+    "1h 30m",
+    "m",
+    "٣h",
+    "1m2h",
+]
+WORDS: list[tuple[list[str], str]] = [
+    *(([f"--budget={text}"], f"{text!r} is no duration") for text in NO_DURATIONS),
+    *(
+        ([f"--budget={text}"], "longer than 0 s and at most a year")
+        for text in ("0s", "0h0m", "5000d")
+    ),
+    ([], "--budget"),
+    (["--budget"], "--budget"),
+    (["--budget", "-5m"], "'-5m'"),
+    (["--bud", "1h"], "--budget"),
+    (["--budget", "1h", "--colour", "red"], "--colour"),
+    (["--budget", "1h", "stray"], "stray"),
+    (["--budget", "1h", "--seed", "x"], "--seed"),
+    (["--budget", "1h", "--seed", "1.5"], "--seed"),
+    (["--budget", "1h", "--seed", "-1"], "--seed"),
+    (["--budget", "1h", "--seed", "9" * 30], "--seed"),
+    (["--budget", "1h", "--eval", ","], "--eval"),
+    (["--budget", "1h", "--eval", ""], "--eval"),
+    (["--budget", "1h", "--eval", "rubiks_cube", "--out", "/dev/null/x"], "/dev/null/x"),
+    (["--budget", "1h", "--out", "a%20b"], "'%'"),
+    (["--budget", "1h", "--out", "a?b"], "'?'"),
+    (["--budget", "1h", "--out", "n" * 300], "too long"),
+    (["--budget", "1h", "--study", "n" * 300 + ".py"], "too long"),
+    (["--budget", "1h", "--model", "n" * 300], "too long"),
+    (["--budget", "1h", "--data", "x=" + "n" * 300], "too long"),
+]
+"""Whole command lines -> what the message must say."""
 
 
 def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
@@ -136,6 +187,25 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
             f"test_split: test\noutput_type: {kind}\n"
             "doc_to_text: what\ndoc_to_target: this\n"
         )
+    for name, changed in (
+        ("unnamed", "task: null\n"),
+        ("numbered", "task: 7\n"),
+        ("warm", "generation_kwargs: {temperature: hot}\n"),
+        ("listed", "generation_kwargs: [1]\n"),
+        ("unclosed", "doc_to_text: '{{prompt'\n"),
+        ("unfiltered", "filter_list: [{name: x, filter: [{function: no_such}]}]\n"),
+    ):
+        (tmp / name).mkdir()
+        (tmp / name / "mine.yaml").write_text(
+            f"task: mine\ndataset_path: json\n"
+            f"dataset_kwargs: {{data_files: {{test: {good}}}}}\n"
+            "test_split: test\noutput_type: generate_until\n"
+            "doc_to_text: '{{prompt}}'\ndoc_to_target: '{{completion}}'\n" + changed
+        )
+    (tmp / "cells.csv").write_text("prompt,completion\na,b,c\n")
+    (tmp / "fake.parquet").write_text("PAR1")
+    (tmp / "torn.json").write_text('[{"prompt": "a", "completion": "b"}, ')
+    (tmp / "table.xlsx").write_bytes(b"PK")
     (tmp / "broken_config").mkdir()
     (tmp / "broken_config" / "config.json").write_text("{")
     (tmp / "occupied").mkdir()
@@ -176,6 +246,10 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "pickled weights": (["--model", str(tmp / "pickled")], "safetensors"),
         "memory that is no size": (["--gpu-memory", "lots"], "24GiB"),
         "memory without a GPU": (["--gpu-memory", "24GiB"], "no CUDA device"),
+        "too many cells": (["--data", f"x={tmp}/cells.csv"], "3 cells under a header of 2"),
+        "Parquet in name only": (["--data", f"x={tmp}/fake.parquet"], "fake.parquet"),
+        "JSON that ends early": (["--data", f"x={tmp}/torn.json"], "row 2"),
+        "unknown kind of file": (["--data", f"x={tmp}/table.xlsx"], "table.xlsx"),
         "no folder of tasks": (["--include-path", str(tmp / "nowhere")], "no such folder"),
         "folder without tasks": (["--include-path", str(tmp / "bare")], "no .yaml"),
         "tasks without a name": (["--include-path", str(tmp / "tasks")], "--eval"),
@@ -196,6 +270,17 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
             ["--include-path", str(tmp / "tasks"), "--eval", "flowing"],
             "task flowing: it has no accuracy",
         ),
+        **{
+            f"task that is {name}": (["--include-path", str(tmp / name), "--eval", "mine"], says)
+            for name, says in (
+                ("unnamed", "no task of that name"),
+                ("numbered", "mine"),
+                ("warm", "could not convert string to float: 'hot'"),
+                ("listed", "task mine: lm-eval cannot load it"),
+                ("unclosed", "task mine"),
+                ("unfiltered", "task mine"),
+            )
+        },
         "occupied folder": (["--out", str(tmp / "occupied")], "no run"),
         "another job's folder": (["--out", str(tmp / "other")], "another job: its model differs"),
         "unwritable folder": (["--out", str(tmp / "file" / "run")], "cannot write"),
@@ -216,60 +301,19 @@ def test_bad_input_is_one_line_and_exit_2_before_any_model_loads(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], unloaded: None
 ) -> None:
     """Each says what is wrong; none leaves a half-made run behind."""
-    for name, (arguments, says) in bad_inputs(tmp_path).items():
-        out = tmp_path / "run"
-        code = main(["--budget", "1h", "--quiet", "--out", str(out), *arguments])
+    out = tmp_path / "run"
+    good = ["--budget", "1h", "--quiet", "--out", str(out)]
+    lines = {name: ([*good, *more], says) for name, (more, says) in bad_inputs(tmp_path).items()}
+    lines |= {" ".join(words): (words, says) for words, says in WORDS}
+    assert len(lines) >= 60
+    for name, (words, says) in lines.items():
+        code = main(words)
         error = capsys.readouterr().err
         assert code == 2, f"{name}: exit code {code}, {error}"
         assert says in error, f"{name}: {error}"
         assert len(error.strip().splitlines()) == 1, f"{name}: {error}"
         assert "Traceback" not in error
         assert not out.exists(), name
-
-
-@pytest.mark.parametrize("budget", ["", "0", "-3h", "10 minutes", "1e3s", "5y", "20m;rm"])
-def test_a_malformed_budget_is_refused_first(
-    budget: str, capsys: pytest.CaptureFixture[str], unloaded: None
-) -> None:
-    """The text is repeated and a right one shown."""
-    assert main([f"--budget={budget}"]) == 2
-    error = capsys.readouterr().err
-    assert repr(budget) in error
-    assert "20m" in error
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ([], "--budget"),
-        (["--budget"], "--budget"),
-        (["--budget", "-5m"], "'-5m'"),
-        (["--bud", "1h"], "--budget"),
-        (["--budget", "1h", "--colour", "red"], "--colour"),
-        (["--budget", "1h", "stray"], "stray"),
-        (["--budget", "1h", "--seed", "x"], "--seed"),
-        (["--budget", "1h", "--seed", "1.5"], "--seed"),
-        (["--budget", "1h", "--seed", "-1"], "--seed"),
-        (["--budget", "1h", "--seed", "9" * 30], "--seed"),
-        (["--budget", "1h", "--eval", ","], "--eval"),
-        (["--budget", "1h", "--eval", ""], "--eval"),
-        (["--budget", "1h", "--eval", "rubiks_cube", "--out", "/dev/null/x"], "/dev/null/x"),
-        (["--budget", "1h", "--out", "a%20b"], "'%'"),
-        (["--budget", "1h", "--out", "a?b"], "'?'"),
-        (["--budget", "1h", "--out", "n" * 300], "too long"),
-        (["--budget", "1h", "--study", "n" * 300 + ".py"], "too long"),
-        (["--budget", "1h", "--model", "n" * 300], "too long"),
-        (["--budget", "1h", "--data", "x=" + "n" * 300], "too long"),
-    ],
-)
-def test_wrong_arguments_are_one_line_and_exit_2(
-    words: list[str], says: str, capsys: pytest.CaptureFixture[str], unloaded: None
-) -> None:
-    """argparse's own errors too."""
-    assert main(words) == 2
-    error = capsys.readouterr().err
-    assert says in error
-    assert len(error.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("module", ["search.report", "search.reproduce"])
