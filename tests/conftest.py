@@ -12,6 +12,12 @@ from objectives.base import EMBEDDED, Base, resolve
 from tests.tiny import make_tiny_model
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests compute on the CPU, whatever the machine has; `-m gpu` runs those that need a GPU."""
+    if "gpu" not in config.getoption("markexpr"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Caches in a temporary folder, hub switched off, a user and a token that must not get out.

@@ -234,7 +234,7 @@ def test_expected_answers_are_judged_as_teacher_forcing_does(
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs one CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and -m gpu")
 def test_captured_steps_decode_as_steps_one_by_one(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,9 @@ from objectives.quantize import find_device
 from spaces import Quantization
 from studies.bench_train import SHAPES, build
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device, and -m gpu"
+)
 
 
 class Linear8bitLt(torch.nn.Module):

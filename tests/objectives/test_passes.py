@@ -26,7 +26,9 @@ from objectives.quantize import Device, find_device
 from spaces import Targets
 from tests.objectives.test_adapter import RECIPE
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device, and -m gpu"
+)
 
 
 def samples(lengths: list[int], seed: int = 0) -> list[Sample]:
