@@ -108,7 +108,7 @@ NO_DURATIONS = [
     "1m2h",
 ]
 WORDS: list[tuple[list[str], str]] = [
-    *(([f"--budget={text}"], f"{text!r} is no duration") for text in NO_DURATIONS),
+    *(([f"--budget={text}"], f"{text!r} is no duration; write 90s, 20m") for text in NO_DURATIONS),
     *(
         ([f"--budget={text}"], "longer than 0 s and at most a year")
         for text in ("0s", "0h0m", "5000d")
