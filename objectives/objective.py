@@ -176,13 +176,15 @@ class Objective(Protocol):
         *,
         exact: bool,
         part: tuple[int, int] | None = None,
+        deadline_s: float | None = None,
     ) -> Scores:
         """Score `trial` (None: the base model) on an items file.
 
         These are: search, finalists, final, heldout.
 
         With `exact`, in the base model's stored precision; else in the device's fastest. With
-        `part` (first, end), only these items of each task, by their place in the file.
+        `part` (first, end), only these items of each task, by their place in the file. What has
+        not ended after `deadline_s` seconds is given up with WorkerFailed.
         """
 
     def fork(self, trial: str, name: str) -> None:

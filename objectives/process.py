@@ -289,7 +289,7 @@ def get_ready() -> None:
     quantize.find_device()
 
 
-def main() -> None:
+def main(kind: type[Process] = Process) -> None:
     """Serve requests until the input ends."""
     # The protocol owns the real stdout: whatever a library prints goes to stderr, the log.
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -298,7 +298,7 @@ def main() -> None:
     faulthandler.register(signal.SIGUSR1)  # the parent asks where it hangs
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # no child of this process tokenises
     warnings.simplefilter("ignore", FutureWarning)  # libraries warning each other
-    process = Process(wire)
+    process = kind(wire)
     requests = listen(process.stop, process.finish)
     with contextlib.suppress(Exception):  # loading the model tells it
         get_ready()

@@ -193,10 +193,15 @@ class CurveObjective:
         *,
         exact: bool,  # noqa: ARG002  # formulas have one precision
         part: tuple[int, int] | None = None,
+        deadline_s: float | None = None,
     ) -> Scores:
         """Items with fixed difficulties: the same item is easy or hard for every recipe."""
         chosen = range(self._counts[items])[slice(*part) if part else slice(None)]
-        self.clock.advance(0.05 * self.slowness * len(chosen) * len(self._tasks[items]))
+        takes_s = 0.05 * self.slowness * len(chosen) * len(self._tasks[items])
+        if deadline_s is not None and takes_s > deadline_s:
+            self.clock.advance(max(0.0, deadline_s))
+            raise WorkerFailed("the evaluation did not end before its deadline")
+        self.clock.advance(takes_s)
         what = (trial or "base") + ("" if items == "search" else f" on {items}")
         self._reach("evaluate", what)
         loss = 4.0

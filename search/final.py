@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +29,8 @@ LEAVE_S = 3.0
 """Seconds that must be left for the export when the final recipe is scored."""
 FINAL = "final"
 """Name of the final run among the trials' folders."""
+EXPORTED = "final_exported"
+"""Note that adapter and rows of the final recipe were written."""
 ITEMS = ("final", "heldout")
 """What base, default and final recipe are scored on."""
 
@@ -42,13 +45,30 @@ def final_run(job: Job) -> None:
         with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="final run"):
             trained = train_final(job, winner)
         job.store.note("final_trained", final_facts(trained))
+    export_final(job)
     try:
         score_final(job)
     except Diverged as error:
         with job.ledger.span(Kind.FINAL_TRAIN, trial=winner.number, note="given up"):
             trained = give_up(job, winner, error)
         job.store.note("final_trained", final_facts(trained))
+        export_final(job)
         score_final(job)
+
+
+def export_final(job: Job) -> None:
+    """Write adapter and rows to RUN_DIR/recipe, once.
+
+    That comes before the scores, so that a training process which hangs while they are made can
+    cost scores and no recipe.
+    """
+    target = job.folder.path / "recipe"
+    if job.store.noted(EXPORTED) and target.is_dir():
+        return
+    with job.ledger.span(Kind.EXPORT, note="adapter and rows"):
+        shutil.rmtree(target, ignore_errors=True)
+        with_a_new_process(job, "export", lambda: job.objective.export(FINAL, target))
+    job.store.note(EXPORTED, value=True)
 
 
 def score_references(job: Job) -> None:
@@ -95,6 +115,7 @@ def give_up(job: Job, winner: Record, error: WorkerFailed) -> Trained:
     """Let the winner's own checkpoint be the final recipe."""
     job.say(f"final run: given up ({error}); the chosen trial is exported as it is")
     job.store.note("final_trained", None)
+    job.store.note(EXPORTED, None)
     for items in ITEMS:  # what was scored of it is no longer there
         job.store.note(f"seconds_{FINAL}-{items}", None)
 

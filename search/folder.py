@@ -14,10 +14,8 @@ from typing import IO, Any
 
 from objectives.objective import Scores, TaskScore
 from objectives.rows import iterate_jsonl, verify
+from search import formats
 from search.errors import BadInput
-
-FORMAT = 1
-"""Version of what is written into a run folder."""
 
 
 @dataclass(slots=True)
@@ -65,13 +63,35 @@ class RunFolder:
         try:
             self._take_lock()
             if existed:
+                self._upgrade()
                 self._compare(job)
             else:
-                self.write("job.json", {"format": FORMAT} | dict(job) | dict(also or {}))
+                self.write(
+                    "job.json",
+                    {"format": formats.newest(formats.RUN)} | dict(job) | dict(also or {}),
+                )
         except BadInput:
             self.release()
             raise
         return existed
+
+    def upgrade(self) -> None:
+        """Bring a folder that an older version wrote up to date; others may be in use.
+
+        Raises:
+            BadInput: damaged, in use by an older version, or written by a newer one.
+        """
+        if formats.check(self.path / "job.json", self.read("job.json"), formats.RUN):
+            with (self.path / "lock").open("a+", encoding="utf-8") as self._lock:
+                self._take_lock()
+                self._upgrade()
+            self.release()
+
+    def _upgrade(self) -> None:
+        file = self.path / "job.json"
+        known = self.read("job.json")
+        if formats.check(file, known, formats.RUN):
+            self.write("job.json", formats.upgraded(file, known, formats.RUN))
 
     def _take_lock(self) -> None:
         assert self._lock is not None  # noqa: S101  # open() just set it
@@ -89,11 +109,6 @@ class RunFolder:
 
     def _compare(self, job: Mapping[str, Any]) -> None:
         known = self.read("job.json")
-        if known.get("format") != FORMAT:
-            raise BadInput(
-                f"--out {self.path}: written by another version (format {known.get('format')}); "
-                "choose another folder"
-            )
         for key, value in job.items():
             if known.get(key) != value:
                 detail = "" if key == "fingerprint" else f" ({known.get(key)!r}, not {value!r})"

@@ -9,28 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import search
 from objectives.rows import TEMPLATE, hash_file, write_jsonl
+from search import formats
 from search.final import FINAL
 from search.folder import RunFolder
 from search.report.facts import EXACT
-from search.state import with_a_new_process
 from search.store import Record
 from search.summary import common_scores, summarise
 
 if TYPE_CHECKING:
     from search.state import Job
 
-FORMAT = 1
-"""Version of recipe.json."""
+SUMS = "sha256"
+"""File of a folder that holds the hashes of the others."""
 
 
 def export_recipe(job: Job) -> None:
-    """Write RUN_DIR/recipe: recipe.json, adapter/, data/ (rows and items), all hashed."""
+    """Write what RUN_DIR/recipe still lacks: recipe.json and the items, and all hashes."""
     target = job.folder.path / "recipe"
-    shutil.rmtree(target, ignore_errors=True)
-    with_a_new_process(job, "export", lambda: job.objective.export(FINAL, target))
     for items in ("final", "heldout"):
         write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
     copy_sides(job.folder.path / "data", target / "data")
+    (target / "data" / SUMS).unlink(missing_ok=True)  # of an export that was cut short
     files = sorted(file for file in (target / "data").rglob("*") if file.is_file())
     hashes = {str(file.relative_to(target / "data")): hash_file(file) for file in files}
     write_sums(target / "data", hashes)
@@ -42,9 +41,9 @@ def export_recipe(job: Job) -> None:
 
 
 def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Write a folder's `sha256`, which `sha256sum --check sha256` reads."""
+    """Write a folder's sums, which `sha256sum --check sha256` reads."""
     text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
-    (folder / "sha256").write_text(text, encoding="utf-8")
+    (folder / SUMS).write_text(text, encoding="utf-8")
 
 
 def copy_sides(source: Path, target: Path) -> None:
@@ -82,7 +81,7 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
     assert loaded is not None  # noqa: S101  # a recipe is exported by the process that scored it
     trained.pop("curve")
     return {
-        "format": FORMAT,
+        "format": formats.newest(formats.RECIPE),
         "tool": f"recipe-search {search.__version__}",
         "base": loaded.base,
         "recipe": winner.recipe.to_dict(),

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search import formats
 from search.cli import Parser, guarded
 from search.errors import BadInput
 
@@ -84,8 +85,9 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         sums = (folder / "sha256").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
-    if not isinstance(facts, dict) or facts.get("format") != 1:
-        raise BadInput(f"{path}: not a recipe of format 1")
+    if not isinstance(facts, dict):
+        raise BadInput(f"{path} is damaged: expected a JSON object")
+    facts = formats.upgraded(path, facts, formats.RECIPE)
     for (part, name), (sound, is_) in PARTS.items():
         inner = facts if not part else facts.get(part)
         if not isinstance(inner, dict) or not sound(inner.get(name)):

@@ -9,13 +9,17 @@ from objectives.objective import Scores, TaskScore
 from search.budget import Kind
 from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.forecast import KNOWN
-from search.state import Job, restart, with_a_new_process
+from search.state import SAME_FAILURE, Job, longest_load_s, restart, with_a_new_process
 
 PART = 16
 """Items per task that are scored at a time after the final run: between parts, the deadline is
 looked at."""
 SLOWER = 1.3
 """A part is started only if it fits when it takes this much longer than the last one."""
+HUNG_S = 20.0
+HUNG = 4.0
+"""A part that must be scored may count as hung after so many seconds, and so many times as long as
+expected."""
 
 
 def kept_scores(
@@ -121,34 +125,61 @@ def scores_or_none(
         return None
 
 
+def first_try_s(spare_s: float, expected: float) -> float | None:
+    """Seconds after which a part that must be scored is given up, to be scored by a new process.
+
+    None where what is to spare, `spare_s`, is no clear sign of a hang.
+    """
+    return spare_s if spare_s >= max(HUNG_S, HUNG * expected) else None
+
+
 def scores_in_parts(
     job: Job, trial: str | None, items: str, leave_s: float, *, exact: bool
 ) -> Scores:
-    """Score part after part while there is time."""
+    """Score part after part while there is time; one that fails is tried again if there is enough.
+
+    A part that need not be scored ends before the time that is to be left, whatever becomes of it.
+    """
     name = trial or "base"
     most = per_task(job, items)
     expected = job.forecast.evaluation_s.get(items, 0.0) * PART / max(1, most)
     found: Scores = {}
-    for first in range(0, most, PART):
+    first = failures = 0
+
+    def stop(why: object) -> Scores:
+        job.say(f"{name}: only {first} items per task of {items} scored: {why}")
+        return found
+
+    while first < most:
         must = name == items == "final" and first == 0
-        if not must and job.left() - leave_s < SLOWER * expected:
-            job.say(
-                f"{name}: only {first} items per task of {items} scored: "
-                "the machine has become slow"
-            )
-            break
+        spare_s = job.left() - leave_s
+        again_s = longest_load_s(job) + SLOWER * expected  # what to score it once more takes
+        if not must and spare_s < SLOWER * expected:
+            return stop("the machine has become slow")
         began = job.ledger.now()
-        part = job.objective.evaluate(
-            trial,
-            items,
-            lambda p: job.listen(name, p),
-            exact=exact,
-            part=(first, first + PART),
-        )
+        try:
+            part = job.objective.evaluate(
+                trial,
+                items,
+                lambda p: job.listen(name, p),
+                exact=exact,
+                part=(first, first + PART),
+                deadline_s=first_try_s(spare_s - again_s, expected) if must else spare_s,
+            )
+        except WorkerFailed as error:
+            failures += 1
+            if must or isinstance(error, OutOfMemory | Diverged) or failures == SAME_FAILURE:
+                raise
+            if job.left() - leave_s < again_s:
+                return stop(error)
+            job.say(f"{name}: {items} items from {first} on scored again after a failure: {error}")
+            restart(job)
+            continue
         expected = job.ledger.now() - began
         for task, score in part.items():
             before = found.get(task, TaskScore(correct=[], losses=[]))
             found[task] = TaskScore(
                 correct=before.correct + score.correct, losses=before.losses + score.losses
             )
+        first, failures = first + PART, 0
     return found

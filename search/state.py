@@ -112,6 +112,11 @@ def restart(job: Job) -> None:
     start(job, "again, after a failure")
 
 
+def longest_load_s(job: Job) -> float:
+    """Seconds that the slowest start of the training process took in this job so far."""
+    return max((span.seconds for span in job.ledger.spans if span.kind == Kind.LOAD), default=0.0)
+
+
 def with_a_new_process(
     job: Job,
     name: str,

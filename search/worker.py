@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
@@ -23,12 +24,39 @@ from spaces import Recipe
 SILENCE_S = 600.0
 """Seconds without a sign of life after which the GPU process counts as hung: compiling the layers
 of a large model takes minutes."""
+QUIET_S = 60.0
+"""Seconds of silence that are not enough for it in an evaluation of a kind that this process has
+carried out before, ..."""
+QUIETER = 5.0
+"""... nor is a silence less than this many times as long as the longest one of that kind."""
 LATE_S = 30.0
 """Seconds after its deadline at which a segment counts as hung: it ends by itself before that."""
 STOP_S = 6.0
 """Seconds the GPU process gets to finish a step and save when the job is interrupted."""
 CLOSE_S = 2.0
 """Seconds it then gets to end."""
+
+
+class Patience:
+    """Seconds of silence after which a process counts as hung.
+
+    The first call of a kind may have to load a base in its precision; later ones are held to what
+    was seen of the first.
+    """
+
+    def __init__(self) -> None:
+        self._longest: dict[Hashable, float] = {}
+
+    def limit_s(self, kind: Hashable) -> float:
+        """The limit for a call of a kind; None is a kind that is always given the longest."""
+        if kind not in self._longest:
+            return SILENCE_S
+        return min(SILENCE_S, max(QUIET_S, QUIETER * self._longest[kind]))
+
+    def learn(self, kind: Hashable, longest_s: float) -> None:
+        """Take in the longest silence of a call that was answered."""
+        if kind is not None:
+            self._longest[kind] = max(longest_s, self._longest.get(kind, 0.0))
 
 
 class ProcessObjective:
@@ -71,6 +99,7 @@ class ProcessObjective:
         self._log = run_dir / "worker.log"
         self._process: subprocess.Popen[str] | None = None
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._patience = Patience()
 
     def start(self) -> None:
         """Start the process: it imports its libraries while the parent does something else."""
@@ -88,6 +117,7 @@ class ProcessObjective:
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which stops it in order
             )
         self._lines = queue.SimpleQueue()
+        self._patience = Patience()
         threading.Thread(
             target=_read, args=(_pipe(self._process.stdout), self._lines), daemon=True
         ).start()
@@ -120,7 +150,7 @@ class ProcessObjective:
             "deadline_s": deadline_s,
         }
         within_s = None if deadline_s is None else deadline_s + LATE_S
-        return to_trained(self._ask("train", request, listener, within_s))
+        return to_trained(self._ask("train", request, listener, within_s=within_s))
 
     def evaluate(
         self,
@@ -130,10 +160,11 @@ class ProcessObjective:
         *,
         exact: bool,
         part: tuple[int, int] | None = None,
+        deadline_s: float | None = None,
     ) -> Scores:
         """See `Objective.evaluate`."""
         request = {"trial": trial, "items": items, "exact": exact, "part": part}
-        return to_scores(self._ask("evaluate", request, listener))
+        return to_scores(self._ask("evaluate", request, listener, kind=exact, within_s=deadline_s))
 
     def fork(self, trial: str, name: str) -> None:
         """See `Objective.fork`."""
@@ -165,13 +196,15 @@ class ProcessObjective:
         op: str,
         request: dict[str, Any],
         listener: Listener | None = None,
+        *,
+        kind: Hashable = None,
         within_s: float | None = None,
     ) -> Any:
         if self._process is None:
             raise WorkerFailed("the training process is not running")
         try:
             self._send(op, request)
-            return self._answer(listener, within_s)
+            return self._answer(listener, kind, within_s)
         except KeyboardInterrupt:
             self._stop()
             raise Interrupted("stopped by the user") from None
@@ -185,29 +218,37 @@ class ProcessObjective:
         except OSError:
             raise WorkerFailed(self._epitaph()) from None
 
-    def _answer(self, listener: Listener | None, within_s: float | None = None) -> Any:
+    def _answer(
+        self, listener: Listener | None, kind: Hashable = None, within_s: float | None = None
+    ) -> Any:
         """The answer to what was asked; it must come in time, and signs of life before it."""
-        late = None if within_s is None else time.monotonic() + within_s
+        patience_s = self._patience.limit_s(kind)
+        heard = time.monotonic()
+        late = math.inf if within_s is None else heard + within_s
+        longest_s = 0.0
         while True:
-            wait_s = SILENCE_S if late is None else min(SILENCE_S, late - time.monotonic())
             try:
+                wait_s = min(patience_s, late - time.monotonic())
                 line = self._lines.get(timeout=max(0.0, wait_s))
             except queue.Empty:
-                why = f"gave no sign of life for {SILENCE_S:.0f} s"
-                if late is not None and time.monotonic() >= late:
-                    why = f"did not end {LATE_S:.0f} s after its deadline"
+                why = f"gave no sign of life for {patience_s:.0f} s"
+                if time.monotonic() >= late:
+                    why = "did not end in time"
                 self._kill_hung()
                 raise WorkerFailed(
                     f"the training process {why} and was killed (see {self._log.name})"
                 ) from None
             if not line:
                 raise WorkerFailed(self._epitaph())
+            longest_s = max(longest_s, time.monotonic() - heard)
+            heard = time.monotonic()
             message = json.loads(line)
             event = message.pop("event")
             if event == "progress":
                 if listener is not None:
                     listener(Progress(**message))
             elif event == "done":
+                self._patience.learn(kind, longest_s)
                 return message["result"]
             else:
                 raise ERRORS[message["kind"]](message["message"])
@@ -233,7 +274,7 @@ class ProcessObjective:
         try:
             self._send("stop", {})
             with contextlib.suppress(RecipeSearchError):
-                self._answer(None, STOP_S)
+                self._answer(None, within_s=STOP_S)
             self.close()
         except (KeyboardInterrupt, WorkerFailed):
             process.kill()

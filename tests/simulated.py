@@ -37,13 +37,14 @@ class Simulation:
         self.request = Request(budget_s=budget_s, out=path, seed=seed)
         self.storage: BaseStorage = InMemoryStorage()
         self.view = Lines()
+        self.kind: type[CurveObjective] = CurveObjective
         self.objective: CurveObjective | None = None
         self.changes: dict[str, Any] = {}
         """Fields of the study that are other than the demo's."""
 
     def run(self, fail: Callable[[str, str], None] | None = None, **options: Any) -> RunFolder:
         """Start a process and let it run; checkpoints outlive it, as on a disk."""
-        objective = CurveObjective(self.clock, fail=fail, **options)
+        objective = self.kind(self.clock, fail=fail, **options)
         if self.objective is not None:
             objective.state = self.objective.state
             objective.log = self.objective.log

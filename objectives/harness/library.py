@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import random
 import re
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -151,16 +152,40 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     where = _data_of(manager, spec)
     if where and not _is_local(where) and not hub_answers():
         _go_offline()  # what is cached still works, and the rest fails at once
-    try:
-        loaded = manager.load([spec])["tasks"]
-    except BadInput:
-        raise
-    except Exception as error:  # noqa: BLE001  # lm-eval, datasets and users' code raise anything
-        raise BadInput(_why(name, error, where, manager, spec)) from None
+    with _no_code_of_the_hub() as asked:
+        try:
+            loaded = manager.load([spec])["tasks"]
+        except BadInput:
+            raise
+        except Exception as error:  # noqa: BLE001  # lm-eval, datasets and users' code raise anything
+            if not asked:
+                raise BadInput(_why(name, error, where, manager, spec)) from None
+    if asked:
+        raise BadInput(
+            f"task {name}: its metric {asked[0]!r} is none of lm-eval's own; from the Hugging Face "
+            "hub it would come as code, which is not run here: write it as a !function"
+        )
     for leaf, task in loaded.items():
         _tell_source(manager, spec, leaf, task)
         _usable(leaf, task)
     return dict(loaded)
+
+
+@contextlib.contextmanager
+def _no_code_of_the_hub() -> Iterator[list[str]]:
+    """What lm-eval asks the library `evaluate` for, which fetches metrics as code, and gets not."""
+    import evaluate  # noqa: PLC0415  # loaded by lm-eval anyway
+
+    asked: list[str] = []
+
+    def load(path: object, *_: object, **__: object) -> None:
+        asked.append(str(path))
+
+    usual, evaluate.load = evaluate.load, load
+    try:
+        yield asked
+    finally:
+        evaluate.load = usual
 
 
 def _tell_source(manager: Any, spec: str, leaf: str, task: Any) -> None:

@@ -56,6 +56,7 @@ def rebuild(path: Path) -> list[str]:
     from search.summary import summarise  # noqa: PLC0415  # likewise
 
     folder = RunFolder(path)
+    folder.upgrade()
     store = Store(folder, study_name(path))
     summary = summarise(folder, store)
     write_report(folder, store, summary)

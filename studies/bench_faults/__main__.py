@@ -25,10 +25,16 @@ def work(arguments: Sequence[str] | None) -> int:
     parser.add_argument(
         "--kills", type=int, default=200, help="kills of real processes (default: 200)"
     )
+    parser.add_argument(
+        "--real-kills",
+        type=int,
+        default=0,
+        help="kills of jobs with the embedded model, some minutes each (default: 0)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the first of each (default: 0)")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args(arguments)
-    for name in ("days", "killed_days", "kills"):
+    for name in ("days", "killed_days", "kills", "real_kills"):
         if getattr(options, name) < 0:
             raise BadInput(f"--{name.replace('_', '-')} must be at least 0")
     made: dict[str, Any] = {}
@@ -40,6 +46,8 @@ def work(arguments: Sequence[str] | None) -> int:
             made["killed_days"] = simulated(folder, options.seed, options.killed_days, killed=True)
         if options.kills:
             made["kills"] = killed(folder, options.seed, options.kills)
+        if options.real_kills:
+            made["real_kills"] = killed_real(folder, options.seed, options.real_kills)
     if options.json:
         options.json.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     bad = [
@@ -68,7 +76,7 @@ def killed(folder: Path, seed: int, count: int) -> dict[str, Any]:
         number = seed + len(found)
         alone, out = folder / f"alone-{number}", folder / f"killed-{number}"
         kills.run_alone(alone, number)
-        broken = kills.break_job(out, number, min(kills.MOST_KILLS, count - so_far))
+        broken = kills.break_job(out, number, min(kills.FORMULAS.most, count - so_far))
         if (out / "summary.json").is_file():
             kills.compare(broken, out, alone)
         found.append(broken)
@@ -76,7 +84,27 @@ def killed(folder: Path, seed: int, count: int) -> dict[str, Any]:
         told(f"{so_far:,} of {count:,} kills")
     told("")
     made = kills.facts(found)
-    print("\n".join(kills.lines(made)), flush=True)
+    print("\n".join(kills.lines(made, "as if left alone")), flush=True)
+    return made
+
+
+def killed_real(folder: Path, seed: int, count: int) -> dict[str, Any]:
+    """Jobs with a real model, until there were so many kills."""
+    found: list[kills.Broken] = []
+    so_far = 0
+    while so_far < count:
+        number = seed + len(found)
+        out = folder / f"real-{number}"
+        most = min(kills.REAL.most, count - so_far)
+        broken = kills.break_job(out, number, most, kills.REAL)
+        if (out / "summary.json").is_file():
+            kills.look_at_real(broken, out)
+        found.append(broken)
+        so_far += max(1, sum(broken.kills.values()))
+        told(f"{so_far:,} of {count:,} kills")
+    told("")
+    made = kills.facts(found)
+    print("\n".join(kills.lines(made, "with a recipe and all of their trials")), flush=True)
     return made
 
 

@@ -1,7 +1,7 @@
 """Whole days in simulated time, with troubles at random.
 
-Segments and evaluations crash, run out of memory or reach a loss that is not a number, segments
-hang, and the machine stalls or becomes slow or fast. The whole job may be killed, too, and is then
+Segments and evaluations crash, hang, run out of memory or reach a loss that is not a number, and
+the machine stalls or becomes slow or fast. The whole job may be killed, too, and is then
 started again by the same command.
 """
 
@@ -15,18 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.storages import InMemoryStorage
 
-from objectives.objective import Listener, Schedule, Trained
+from objectives.objective import Listener, Loaded, Schedule, Scores, Trained
 from objectives.replay import CurveObjective
 from search.budget import SimulatedClock
 from search.errors import Diverged, OutOfMemory, RecipeSearchError, WorkerFailed
 from search.job import run
 from search.request import Request, build_study
 from search.view import NoView
-from search.worker import LATE_S, SILENCE_S
+from search.worker import LATE_S, SILENCE_S, Patience
 from spaces import Recipe
 
 DAY_S = 86_400.0
@@ -36,7 +36,7 @@ LONGEST_STALL_S = 60.0
 CHANCES = {"crash": 0.004, "oom": 0.01, "nan": 0.01, "stall": 0.03, "speed": 0.02}
 """Chance of each at every beginning and end of a piece of work; a day has some two hundred."""
 HANG = 0.005
-"""Chance that a segment hangs."""
+"""Chance that a segment or an evaluation hangs."""
 KILL = 0.02
 """Chance that the whole job is killed at a beginning or end, if it may be."""
 
@@ -61,9 +61,11 @@ class Outcome:
 
 
 class Shaken(CurveObjective):
-    """Formulas, with troubles; a segment that hangs is killed as `search.worker` does it."""
+    """Formulas, with troubles; what hangs is killed as `search.worker` does it."""
 
-    hangs: Callable[[], bool] = staticmethod(lambda: False)
+    patience: Patience
+    hangs: Callable[[str], bool] = staticmethod(lambda _what: False)
+    """Whether a segment ("3"), or an evaluation ("3 on final"), hangs."""
 
     def train(
         self,
@@ -75,11 +77,37 @@ class Shaken(CurveObjective):
         listener: Listener,
     ) -> Trained:
         """See `Objective.train`."""
-        if self.hangs():
-            late_s = SILENCE_S if deadline_s is None else deadline_s + LATE_S
-            self.clock.advance(min(SILENCE_S, late_s))
-            raise WorkerFailed("the training process gave no sign of life")
+        if self.hangs(trial):
+            self._hang(SILENCE_S, None if deadline_s is None else deadline_s + LATE_S)
         return super().train(trial, recipe, schedule, until_step, deadline_s, listener)
+
+    def evaluate(
+        self,
+        trial: str | None,
+        items: str,
+        listener: Listener,
+        *,
+        exact: bool,
+        part: tuple[int, int] | None = None,
+        deadline_s: float | None = None,
+    ) -> Scores:
+        """See `Objective.evaluate`."""
+        if self.hangs(f"{trial or 'base'} on {items}"):
+            self._hang(self.patience.limit_s(exact), deadline_s)
+        found = super().evaluate(
+            trial, items, listener, exact=exact, part=part, deadline_s=deadline_s
+        )
+        self.patience.learn(exact, 1.0)
+        return found
+
+    def load(self, listener: Listener) -> Loaded:
+        """See `Objective.load`."""
+        self.patience = Patience()
+        return super().load(listener)
+
+    def _hang(self, silence_s: float, late_s: float | None) -> NoReturn:
+        self.clock.advance(silence_s if late_s is None else max(0.0, min(silence_s, late_s)))
+        raise WorkerFailed("the training process gave no sign of life")
 
 
 class Troubles:
@@ -104,8 +132,9 @@ class Troubles:
         self._set_speed()
         return made
 
-    def hang(self) -> bool:
-        """Whether a segment hangs."""
+    def hang(self, what: str) -> bool:
+        """Whether a piece of work hangs."""
+        del what
         hung = self.random.random() < HANG
         self.count["hang"] += hung
         return hung

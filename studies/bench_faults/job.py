@@ -7,7 +7,7 @@ is trained.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Remote(ProcessObjective):
         op: str,
         request: dict[str, Any],
         listener: Listener | None = None,
+        *,
+        kind: Hashable = None,
         within_s: float | None = None,
     ) -> Any:
         def hear(progress: Progress) -> None:
@@ -43,7 +45,7 @@ class Remote(ProcessObjective):
             elif listener is not None:
                 listener(progress)
 
-        return super()._ask(op, request, hear, within_s)
+        return super()._ask(op, request, hear, kind=kind, within_s=within_s)
 
 
 def work(arguments: Sequence[str]) -> int:

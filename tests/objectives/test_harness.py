@@ -190,6 +190,15 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
         ),
         "none of its metrics",
     ),
+    "metric of the hub": (
+        lambda d: write(
+            d,
+            "bad",
+            "output_type: generate_until\n"
+            "metric_list: [{metric: somebody/closeness, aggregation: mean}]\n",
+        ),
+        "task bad: its metric 'somebody/closeness' is none of lm-eval's own",
+    ),
     "beams": (
         lambda d: write(
             d, "bad", "output_type: generate_until\ngeneration_kwargs: {num_beams: 4}\n" + EXACT

@@ -85,8 +85,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "job.json is a list": (lambda run: (run / "job.json").write_text("[]"), "job.json"),
     "job.json is empty": (lambda run: (run / "job.json").write_text(""), "job.json"),
     "job.json is no text": (lambda run: (run / "job.json").write_bytes(b"\xff\xfe"), "job.json"),
-    "job.json has no version": (lambda run: (run / "job.json").write_text("{}"), "version"),
-    "job.json is newer": (lambda run: edit(run / "job.json", format=9), "format 9"),
+    "job.json has no format": (
+        lambda run: (run / "job.json").write_text("{}"),
+        "its format is None",
+    ),
+    "job.json is newer": (lambda run: edit(run / "job.json", format=9), "newer version"),
     "job.json is another job's": (lambda run: edit(run / "job.json", seed=5), "seed differs"),
     "data.json is cut": (lambda run: cut(run / "data.json"), "data.json"),
     "data.json has no hashes": (lambda run: (run / "data.json").write_text("{}"), "data.json"),
@@ -167,9 +170,15 @@ RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda recipe: edit(recipe / "recipe.json", seed=7),
         "recipe.json' is missing or changed",
     ),
-    "recipe.json is newer": (lambda recipe: edit(recipe / "recipe.json", format=2), "format 1"),
+    "recipe.json is newer": (
+        lambda recipe: edit(recipe / "recipe.json", format=9),
+        "newer version",
+    ),
     "recipe.json is gone": (lambda recipe: (recipe / "recipe.json").unlink(), "recipe.json"),
-    "recipe.json is a list": (lambda recipe: (recipe / "recipe.json").write_text("[]"), "format 1"),
+    "recipe.json is a list": (
+        lambda recipe: (recipe / "recipe.json").write_text("[]"),
+        "JSON object",
+    ),
     "recipe.json lacks a part": (
         lambda recipe: edit(recipe / "recipe.json", base=3),
         "base: id must be text",
@@ -201,7 +210,7 @@ def test_a_damaged_recipe_is_told_in_one_line(name: str, recipe: Path, tmp_path:
     damage, told = RECIPE_DAMAGES[name]
     copy = tmp_path / "recipe"
     shutil.copytree(recipe, copy)
-    assert read_recipe(copy)["format"] == 1
+    assert read_recipe(copy)["seed"] == 0
     damage(copy)
     with pytest.raises(BadInput, match=told) as caught:
         read_recipe(copy)

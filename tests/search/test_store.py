@@ -65,16 +65,6 @@ def test_an_unwritable_place_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path / "file" / "run").open(JOB)
 
 
-def test_an_older_format_is_refused(tmp_path: Path) -> None:
-    """Never guess at what another version wrote."""
-    folder = RunFolder(tmp_path / "run")
-    folder.open(JOB)
-    folder.write("job.json", {"format": 0, **JOB})
-    folder.release()
-    with pytest.raises(BadInput, match="another version"):
-        RunFolder(tmp_path / "run").open(JOB)
-
-
 def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
     """The second is refused with the first's pid."""
     folder = RunFolder(tmp_path / "run")

@@ -119,8 +119,63 @@ def test_a_segment_that_does_not_end_after_its_deadline_is_killed(
             say(event="progress", phase="train", done=0.0)
         """
     )
-    with pytest.raises(WorkerFailed, match="after its deadline and was killed"):
+    with pytest.raises(WorkerFailed, match="did not end in time and was killed"):
         train(objective, deadline_s=0.2)
+    assert not running(objective)
+
+
+def evaluate(objective: ProcessObjective, items: str, deadline_s: float | None = None) -> None:
+    """An evaluation, of final items in the stored precision."""
+    exact = items == "final"
+    objective.evaluate("0", items, lambda _: None, exact=exact, deadline_s=deadline_s)
+
+
+def test_an_evaluation_of_a_kind_that_was_seen_may_be_silent_for_less_time(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of its kind may have to load; a new process begins anew."""
+    monkeypatch.setattr(worker, "QUIET_S", 0.5)
+    slow_first = """
+        sys.stdin.readline(); time.sleep(1.0)
+        say(event="done", result={})
+        sys.stdin.readline()
+        say(event="done", result={})
+        sys.stdin.readline(); time.sleep(600)
+        """
+    objective = make(slow_first)
+    evaluate(objective, "search")
+    evaluate(objective, "final")
+    monkeypatch.setattr(worker, "QUIETER", 0.1)
+    with pytest.raises(WorkerFailed, match="no sign of life for 0 s"):
+        evaluate(objective, "final")
+    assert not running(objective)
+    objective = make(slow_first)
+    evaluate(objective, "final")
+
+
+def test_patience_grows_with_the_silences_seen_and_has_an_end() -> None:
+    """Five times the longest one, at least a minute, at most ten."""
+    patience = worker.Patience()
+    assert patience.limit_s("a") == worker.SILENCE_S
+    for seen, limit in ((1.0, 60.0), (20.0, 100.0), (2.0, 100.0), (300.0, 600.0)):
+        patience.learn("a", seen)
+        assert patience.limit_s("a") == limit
+    patience.learn(None, 1.0)
+    assert patience.limit_s("b") == patience.limit_s(None) == worker.SILENCE_S
+
+
+def test_an_evaluation_that_does_not_end_by_its_deadline_is_killed(make: Make) -> None:
+    """Though it gives signs of life."""
+    objective = make(
+        """
+        sys.stdin.readline()
+        while True:
+            time.sleep(0.05)
+            say(event="progress", phase="evaluate", done=0.0)
+        """
+    )
+    with pytest.raises(WorkerFailed, match="did not end in time and was killed"):
+        evaluate(objective, "final", deadline_s=0.3)
     assert not running(objective)
 
 

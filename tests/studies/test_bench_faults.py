@@ -39,7 +39,7 @@ def test_troubles_are_of_all_kinds() -> None:
         troubles = Troubles(seed, SimulatedClock(), kills=True)
         troubles.start()
         for _ in range(100):
-            troubles.hang()
+            troubles.hang("0")
             try:
                 troubles.reach("train", "0")
             except (Killed, WorkerFailed):
