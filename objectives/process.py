@@ -11,7 +11,6 @@ import errno
 import faulthandler
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -129,7 +128,7 @@ class Process:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             found.path, trust_remote_code=trust_remote_code
         )
-        self.run_dir = Path(run_dir)
+        self.run_dir, self.tokenizer = Path(run_dir), tokenizer
         data = self.run_dir / "data"
         template = text.check_template(tokenizer, model, data / TEMPLATE)
         self._say(0.5, "tokenising")
@@ -255,12 +254,11 @@ class Process:
 
     def op_export(self, trial: str, folder: str) -> None:
         """Write a trial's adapter and the rows it was trained on, in order."""
-        from objectives.rows import TEMPLATE, iterate_jsonl, line_of, write_lines  # noqa: PLC0415  # light
+        from objectives.rows import iterate_jsonl, line_of, write_lines  # noqa: PLC0415  # light
 
         target = Path(folder)
         self.trainer.export(trial, target / "adapter")
-        if (template := self.run_dir / "data" / TEMPLATE).is_file():
-            shutil.copyfile(template, target / "adapter" / TEMPLATE)
+        self.tokenizer.save_pretrained(target / "adapter")
         trained = self.trainer.history(trial)
         wanted = set(trained)
         lines = {  # a row that was read many times is made once

@@ -17,6 +17,8 @@ from typing import Any
 
 from search.errors import BadInput
 
+SUMS = "sha256"
+"""File of a folder that holds the hashes of the others."""
 TEMPLATE = "chat_template.jinja"
 """File of a chat template of the study's own, within a job's data and beside an adapter."""
 
@@ -98,6 +100,20 @@ def hash_file(path: Path) -> str:
     """sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path, hashes: Mapping[str, str] | None = None) -> None:
+    """Write a folder's sums, which `sha256sum --check sha256` reads.
+
+    Args:
+        folder: where the files are.
+        hashes: sha256 in hex, by name in the folder; of all of its files if not given.
+    """
+    if hashes is None:
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        hashes = {str(file.relative_to(folder)): hash_file(file) for file in files}
+    text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+    (folder / SUMS).write_text(text, encoding="utf-8")
 
 
 def verify(folder: Path, hashes: Mapping[str, str], since: str) -> None:

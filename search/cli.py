@@ -1,4 +1,4 @@
-"""What all our commands share: one line per error, and its exit code."""
+"""What our commands share: one line per error, its exit code, and what a run folder is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from search.errors import BadInput, Interrupted, RecipeSearchError
@@ -38,6 +39,14 @@ def guarded(work: Callable[[], int], interrupted: str) -> int:
         where = f"{error.filename}: " if error.filename else ""
         reason = error.strerror or type(error).__name__
         return say(f"error: {where}{reason}; mend that and give the same command again", 2)
+
+
+def check_run(path: Path) -> None:
+    """Raise BadInput unless `path` is the folder of a run; reads nothing."""
+    if not path.is_dir():
+        raise BadInput(f"{path}: there is no such folder; give the --out of a run")
+    if not (path / "job.json").is_file():
+        raise BadInput(f"{path}: no run folder, it has no job.json; give the --out of a run")
 
 
 def say(text: str, code: int) -> int:

@@ -19,7 +19,29 @@ next version's object. It may be repeated after a crash, so it must not mind its
 
 RUN: tuple[Step, ...] = ()
 """For run folders: the n-th leads from format n to n + 1."""
-RECIPE: tuple[Step, ...] = ()
+
+
+def _name_and_tasks(_: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 gives the run's name, and for each task what its score is worth."""
+    score = content["score"]
+    tasks = {
+        task: {
+            "accuracy": accuracy,
+            "stderr": None,
+            "items": None,
+            "metric": score["metric"]
+            if isinstance(score["metric"], str)
+            else score["metric"][task],
+            "version": None,
+            "held_out": held_out,
+        }
+        for held_out, key in ((False, "per_task"), (True, "heldout"))
+        for task, accuracy in score[key].items()
+    }
+    return content | {"name": "recipe", "score": score | {"tasks": tasks}}
+
+
+RECIPE: tuple[Step, ...] = (_name_and_tasks,)
 """For recipe.json; these must leave the folder's files alone, which carry hashes."""
 
 
@@ -54,5 +76,8 @@ def upgraded(file: Path, content: dict[str, Any], steps: Sequence[Step]) -> dict
     """The content of a file as this version would have written it; see `check`."""
     check(file, content, steps)
     for number, step in enumerate(steps[content["format"] - 1 :], content["format"] + 1):
-        content = step(file.parent, content) | {"format": number}
+        try:
+            content = step(file.parent, content) | {"format": number}
+        except (AttributeError, KeyError, TypeError) as error:  # not what that format is
+            raise BadInput(f"{file} is damaged: it is not of its format ({error!r})") from None
     return content

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
-from objectives.rows import TEMPLATE, hash_file, write_jsonl
+from objectives.rows import SUMS, TEMPLATE, hash_file, line_of, write_jsonl, write_sums
 from search import formats
+from search.export.card import model_card
 from search.final import FINAL
 from search.folder import RunFolder
 from search.report.facts import EXACT
-from search.store import Record
+from search.store import Record, macro
 from search.summary import common_scores, summarise
 
 if TYPE_CHECKING:
     from search.state import Job
-
-SUMS = "sha256"
-"""File of a folder that holds the hashes of the others."""
 
 
 def export_recipe(job: Job) -> None:
@@ -38,12 +37,6 @@ def export_recipe(job: Job) -> None:
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
     own = [target / "recipe.json", *sorted((target / "adapter").iterdir())]
     write_sums(target, {str(file.relative_to(target)): hash_file(file) for file in own})
-
-
-def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Write a folder's sums, which `sha256sum --check sha256` reads."""
-    text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
-    (folder / SUMS).write_text(text, encoding="utf-8")
 
 
 def copy_sides(source: Path, target: Path) -> None:
@@ -83,6 +76,7 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
     return {
         "format": formats.newest(formats.RECIPE),
         "tool": f"recipe-search {search.__version__}",
+        "name": job.folder.read("job.json")["name"],
         "base": loaded.base,
         "recipe": winner.recipe.to_dict(),
         "training": {
@@ -104,7 +98,11 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
         "seed": job.seed,
         "data": hashes,
         "score": {key: final[key] for key in ("accuracy", "stderr", "items", "per_task", "heldout")}
-        | {"metric": metrics(job.folder, final["per_task"]), "precision": "stored"},
+        | {
+            "metric": metrics(job.folder, final["per_task"]),
+            "precision": "stored",
+            "tasks": task_facts(job.folder),
+        },
         "gpu_hours": final["gpu_hours"],
         "search_gpu_hours": round(
             (summary["spent_s"]["search_train"] + summary["spent_s"]["search_eval"]) / 3600, 6
@@ -114,6 +112,31 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def task_facts(folder: RunFolder) -> dict[str, dict[str, Any]]:
+    """What the score of each task is worth: accuracy, standard error, items, metric and version.
+
+    The version is lm-eval's, or else names the items by the beginning of their hash.
+    """
+    known: Mapping[str, str] = folder.read("data.json").get("metrics", {})
+    leaves = folder.read("data/tasks.json") if folder.has("data/tasks.json") else {}
+    found = {}
+    for items in ("final", "heldout"):
+        asked: dict[str, list[str]] = {}
+        for item in scored_items(folder, items):
+            asked.setdefault(item["task"], []).append(line_of(item))
+        for task, score in common_scores(folder, items).get(FINAL, {}).items():
+            own = hashlib.sha256("".join(asked.get(task, [])).encode()).hexdigest()[:12]
+            found[task] = {
+                "accuracy": round(score.accuracy, 5),
+                "stderr": round(macro({task: score})[1], 5),
+                "items": len(score.correct),
+                "metric": known.get(task, EXACT),
+                "version": leaves.get(task, {}).get("version") or f"items {own}",
+                "held_out": items == "heldout",
+            }
+    return found
+
+
 def metrics(folder: RunFolder, tasks: Iterable[str]) -> str | dict[str, str]:
     """What the score means: one metric's name for all tasks, or each task's own."""
     known: Mapping[str, str] = folder.read("data.json").get("metrics", {})
@@ -121,47 +144,3 @@ def metrics(folder: RunFolder, tasks: Iterable[str]) -> str | dict[str, str]:
     if set(found.values()) <= {EXACT}:
         return "exact match of the whole answer, greedy"
     return next(iter(found.values())) if len(set(found.values())) == 1 else found
-
-
-def model_card(facts: dict[str, Any]) -> str:
-    """README.md of the adapter: what it is, how well it does, how to load it."""
-    recipe, score, base = facts["recipe"], facts["score"], facts["base"]
-    tasks = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["per_task"].items())
-    metric = score["metric"]
-    named = metric if isinstance(metric, str) else "mean over tasks of each one's own metric"
-    held = "".join(f"| {task} | {value:.3f} |\n" for task, value in score["heldout"].items())
-    return f"""---
-base_model: {base["id"]}
-library_name: peft
-pipeline_tag: text-generation
-tags: [lora, recipe-search]
----
-# LoRA adapter found by Recipe Search
-
-Base: `{base["id"]}` (revision `{base["revision"]}`, from {base["origin"]}).
-Recipe: rank {recipe["rank"]}, alpha {recipe["alpha"]}, {recipe["targets"]}, learning rate
-{recipe["learning_rate"]:.2e}, {recipe["tokens_per_step"]} tokens per step,
-{facts["training"]["steps"]} steps, {facts["training"]["tokens"]} tokens.
-
-Accuracy ({named}) on {score["items"]} items that no decision of the search saw:
-**{score["accuracy"]:.3f} ± {score["stderr"]:.3f}** (standard error).
-
-| task | accuracy |
-|---|---|
-{tasks}
-Held-out tasks, which the search never optimised:
-
-| task | accuracy |
-|---|---|
-{held}
-Cost: {facts["gpu_hours"]:.4f} device-hours for this adapter and
-{facts["search_gpu_hours"]:.4f} for the search, on {facts["device"]}.
-
-```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
-
-base = AutoModelForCausalLM.from_pretrained("{base["id"]}")
-model = PeftModel.from_pretrained(base, "adapter")
-```
-"""

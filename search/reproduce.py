@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from search import formats
 from search.cli import Parser, guarded
 from search.errors import BadInput
+from search.read_recipe import ADAPTER, read_recipe
 
 if TYPE_CHECKING:
     from spaces import Recipe
 
-ADAPTER = "adapter/adapter_model.safetensors"
 Z95 = 1.96
 """Standard errors on either side that count as the same score (95 %)."""
-STEPS = ("warmup_steps", "decay_start", "total_steps")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-_TEXT = (_is_text, "text")
-_COUNT = (_is_count, "a whole number of at least 0")
-_SHARE = (_is_share, "a number from 0 to 1")
-PARTS: dict[tuple[str, str], tuple[Callable[[object], bool], str]] = {
-    ("base", "id"): _TEXT,
-    ("base", "revision"): _TEXT,
-    ("", "recipe"): (lambda value: isinstance(value, dict), "an object"),
-    ("", "seed"): _COUNT,
-    **{("training", name): _COUNT for name in ("steps", *STEPS)},
-    **{("data", f"{name}.jsonl"): _TEXT for name in ("train", "final", "heldout")},
-    ("score", "accuracy"): _SHARE,
-    ("score", "stderr"): _SHARE,
-}
-"""What training again needs of recipe.json: (part, name) -> (whether it is sound, in words)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,43 +39,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """recipe.json of a recipe folder, its `recipe` a Recipe; all files are as their hashes say.
-
-    Raises:
-        BadInput: missing, damaged, of another format, or changed.
-    """
-    from objectives.rows import verify  # noqa: PLC0415  # --help must not pay for it
-    from spaces import Recipe  # noqa: PLC0415  # likewise
-
-    path = folder / "recipe.json"
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        sums = (folder / "sha256").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
-    if not isinstance(facts, dict):
-        raise BadInput(f"{path} is damaged: expected a JSON object")
-    facts = formats.upgraded(path, facts, formats.RECIPE)
-    for (part, name), (sound, is_) in PARTS.items():
-        inner = facts if not part else facts.get(part)
-        if not isinstance(inner, dict) or not sound(inner.get(name)):
-            what = f"{part}: {name}" if part else name
-            raise BadInput(f"{path}: {what} must be {is_}")
-    facts["recipe"] = Recipe.from_dict(facts["recipe"])
-    done, decay, total = (facts["training"][name] for name in ("steps", *STEPS[1:]))
-    if not 0 < done <= total or decay > total:
-        raise BadInput(f"{path}: training: {done} steps, decay from {decay}, {total} in all")
-    listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
-    for name in ("recipe.json", ADAPTER):
-        if name not in listed:
-            raise BadInput(f"{folder / 'sha256'} lacks {name}; give a whole recipe folder")
-    since = "the recipe was written"
-    verify(folder, listed, since)
-    verify(folder / "data", facts["data"], since)
-    return facts
-
-
 def reproduce(
     folder: Path, model: str | None, out: Path | None, *, trust_remote_code: bool = False
 ) -> bool:
@@ -122,7 +54,7 @@ def reproduce(
     from search.store import macro  # noqa: PLC0415  # likewise
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
 
-    facts = read_recipe(folder)
+    facts = read_recipe(folder, weights=False)
     own = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
     if own and not trust_remote_code:
         raise BadInput(
@@ -178,7 +110,7 @@ def reproduce(
             objective.export("final", target)
         finally:
             objective.close()
-        same = hash_file(folder / ADAPTER) == hash_file(target / ADAPTER)
+        same = facts["adapter"] == hash_file(target / ADAPTER)
     accuracy, _ = macro(scores)
     recorded, stderr = facts["score"]["accuracy"], facts["score"]["stderr"]
     low, high = recorded - Z95 * stderr - 1e-4, recorded + Z95 * stderr + 1e-4

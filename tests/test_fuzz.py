@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from objectives import harness, readers
 from objectives.forms import FORMS, recognise
-from objectives.rows import hash_file
+from objectives.rows import hash_file, write_sums
 from search.budget import LONGEST_S, UNITS, parse_budget
 from search.errors import BadInput
-from search.recipe import write_sums
-from search.reproduce import read_recipe
+from search.read_recipe import read_recipe
 from spaces import Recipe
 from studies.study import LmEval
 from tests.simulated import Simulation

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.budget import format_seconds
-from search.cli import Parser, guarded
+from search.cli import Parser, check_run, guarded
 from search.errors import BadInput
 from search.report.text import closing_lines
 
@@ -67,10 +67,7 @@ def rebuild(path: Path) -> list[str]:
 
 def check(path: Path) -> None:
     """Raise BadInput unless `path` is a run folder with a study; writes nothing."""
-    if not path.is_dir():
-        raise BadInput(f"{path}: there is no such folder; give the --out of a run")
-    if not (path / "job.json").is_file():
-        raise BadInput(f"{path}: no run folder, it has no job.json; give the --out of a run")
+    check_run(path)
     study = path / "study.db"
     if not study.is_file():
         raise BadInput(f"{path}: it has no study.db yet; go on with the run first")

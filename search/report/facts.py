@@ -63,8 +63,7 @@ class Facts:
     @property
     def unit(self) -> str:
         """What `gpu_hours` are hours of: a CPU is no GPU, and is not called one."""
-        device = str(self.summary.get("device") or "")
-        return "device-hours" if device.upper().startswith("CPU") else "GPU-hours"
+        return unit_of(self.summary.get("device"))
 
     def metric(self, tasks: Iterable[str]) -> str:
         """What accuracy over these tasks is made of: one metric's name, or that they differ."""
@@ -76,6 +75,11 @@ class Facts:
         """Number of the trial that the final run goes on from, once the final run was scored."""
         final = self.summary["final"]
         return None if final is None else final["trial"]
+
+
+def unit_of(device: str | None) -> str:
+    """What `gpu_hours` on a device, as summary.json names it, are hours of."""
+    return "device-hours" if str(device or "").upper().startswith("CPU") else "GPU-hours"
 
 
 def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts:

@@ -38,7 +38,7 @@ def pareto_figure(facts: Facts) -> Figure:
     Returns:
         A figure even if nothing was evaluated yet; it then says so.
     """
-    figure, axes = _frame(3.3)
+    figure, axes = frame(3.3)
     summary = facts.summary
     final, foreseen, base = summary["final"], summary["forecast_final"], summary["base"]
     rungs = [rung for record in facts.records for rung in record.rungs]
@@ -47,7 +47,7 @@ def pareto_figure(facts: Facts) -> Figure:
     axes.set_xlabel(f"{facts.unit} spent on the trial{' (log scale)' if any(hours) else ''}")
     axes.set_ylabel("accuracy (mean over tasks)")
     if any(hours):
-        _log_axis(axes, hours)
+        log_axis(axes, hours)
     if base:
         axes.axhline(base["accuracy"], color=colour("faint"), lw=1.2, ls=":", label="base model")
     if rungs:
@@ -69,7 +69,7 @@ def pareto_figure(facts: Facts) -> Figure:
     top = max([*accuracies, foreseen["high"] if foreseen else 0.0, 0.05])
     axes.set_ylim(-0.03 * top, min(1.03, 1.1 * top))
     if axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside upper left", ncols=3, **_legend())
+        figure.legend(loc="outside upper left", ncols=3, **legend())
     return figure
 
 
@@ -78,7 +78,7 @@ def learning_figure(facts: Facts) -> Figure | None:
     trials = [record for record in facts.records if record.rungs]
     if not trials:
         return None
-    figure, axes = _frame(3.1)
+    figure, axes = frame(3.1)
     named: set[str] = set()
     for record in sorted(trials, key=lambda r: _rank(facts, r)):
         name, look, label = _trial_look(facts, record)
@@ -99,7 +99,7 @@ def learning_figure(facts: Facts) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: short_count(x)))
     axes.set_xlabel("tokens trained on, at each rung (log scale)")
     axes.set_ylabel("loss (nats per answer token)")
-    figure.legend(loc="outside upper left", ncols=4, **_legend())
+    figure.legend(loc="outside upper left", ncols=4, **legend())
     return figure
 
 
@@ -110,7 +110,7 @@ def budget_figure(facts: Facts) -> Figure | None:
         return None
     budget = facts.summary["budget_s"]
     unit, size = next((name, s) for name, s in UNITS if budget >= 2 * s or s == 1.0)
-    figure, axes = _frame(0.8 + 0.25 * len(kinds))
+    figure, axes = frame(0.8 + 0.25 * len(kinds))
     for row, kind in enumerate(kinds):
         axes.broken_barh(
             [(s.start / size, s.seconds / size) for s in facts.spans if s.kind == kind],
@@ -171,7 +171,8 @@ def short_count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def _frame(height: float) -> tuple[Figure, Axes]:
+def frame(height: float) -> tuple[Figure, Axes]:
+    """An empty figure, `height` inches high, and its axes in the report's style."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axisbelow(True)
@@ -185,7 +186,8 @@ def _frame(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend() -> dict[str, Any]:
+def legend() -> dict[str, Any]:
+    """How a legend looks, as arguments of `Figure.legend`."""
     return {
         "frameon": False,
         "fontsize": 8.5,
@@ -195,7 +197,8 @@ def _legend() -> dict[str, Any]:
     }
 
 
-def _log_axis(axes: Axes, hours: list[float]) -> None:
+def log_axis(axes: Axes, hours: list[float]) -> None:
+    """Let x be on a log scale with few and plain ticks; one of `hours` is above 0."""
     axes.set_xscale("log")
     some = [value for value in hours if value > 0]
     wide = max(some) > 200 * min(some)

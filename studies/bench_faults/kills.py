@@ -47,7 +47,7 @@ class Sort:
 
 
 FORMULAS = Sort(module="studies.bench_faults.job", budget_s=100_000.0, longest_s=3.0, most=12)
-REAL = Sort(module="studies.bench_faults.real", budget_s=240.0, longest_s=70.0, most=4)
+REAL = Sort(module="studies.bench_faults.real", budget_s=480.0, longest_s=90.0, most=5)
 
 
 @dataclass

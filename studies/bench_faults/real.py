@@ -18,7 +18,7 @@ from objectives import process
 from objectives.objective import Progress
 from search import run
 from search.errors import BadInput
-from search.reproduce import read_recipe
+from search.read_recipe import read_recipe
 from search.worker import ProcessObjective
 
 CHECKPOINT_S = 60.0

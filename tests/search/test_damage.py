@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from search.errors import BadInput
-from search.reproduce import read_recipe
+from search.read_recipe import read_recipe
 from tests.simulated import Simulation
 
 

@@ -1,7 +1,8 @@
 """What earlier versions wrote stays readable.
 
-tests/formats/N is a run folder as the last version that wrote format N left it, its study as SQL: a
-simulated job (500 s on `CurveObjective(search_items=6)`) without rows, report and trials' scores.
+tests/formats/N is a run folder as a version left it whose run folder or recipe had format N, its
+study as SQL: a simulated job (500 s on `CurveObjective(search_items=6)`) without rows, report and
+trials' scores.
 Such folders are added and never changed.
 """
 
@@ -18,8 +19,8 @@ import pytest
 from search import formats
 from search.errors import BadInput
 from search.folder import RunFolder
+from search.read_recipe import read_recipe
 from search.report.__main__ import main as report
-from search.reproduce import read_recipe
 
 EARLIER = Path(__file__).parent.parent / "formats"
 NUMBERS = sorted(int(folder.name) for folder in EARLIER.iterdir())
@@ -42,7 +43,7 @@ def add(monkeypatch: pytest.MonkeyPatch, steps: str, *more: formats.Step) -> Non
 
 
 def test_there_is_a_folder_of_every_format() -> None:
-    """Who adds a step adds a folder of the format that it ends."""
+    """Who adds a step adds a folder as it writes one."""
     steps = max(len(formats.RUN), len(formats.RECIPE))
     assert list(range(1, steps + 2)) == NUMBERS
 
@@ -133,7 +134,7 @@ def test_a_recipe_is_led_on_without_a_change_to_its_files(
 
     add(monkeypatch, "RECIPE", seed_of_all)
     before = read_recipe(recipe)
-    assert (before["format"], before["seed"]) == (2, 1)
+    assert (before["format"], before["seed"]) == (formats.newest(formats.RECIPE), 1)
     assert read_recipe(recipe) == before
 
 
