@@ -45,8 +45,8 @@ class Space:
 
     rank: tuple[int, int] = (4, 128)
     """LoRA rank, searched on a log scale."""
-    alpha_ratio: tuple[int, ...] = (1, 2)
-    """alpha / rank."""
+    alpha_ratio: tuple[float, ...] = (1, 2)
+    """alpha / rank; alpha itself is rounded to a whole number of at least 1."""
     targets: tuple[Targets, ...] = (Targets.ATTENTION, Targets.ALL_LINEAR)
     quantization: tuple[Quantization, ...] = tuple(Quantization)
     packing: tuple[bool, ...] = (True, False)
@@ -100,6 +100,11 @@ def coordinate(source: str) -> str:
     return f"mixture_{source}"
 
 
+def alpha_of(rank: int, ratio: float) -> int:
+    """LoRA alpha for a rank and a ratio of both."""
+    return max(1, round(rank * ratio))
+
+
 def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
     """Draw a Recipe. The parameters' names are those that Optuna's dashboard shows.
 
@@ -115,7 +120,7 @@ def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
     }
     return Recipe(
         rank=rank,
-        alpha=rank * int(ratio),
+        alpha=alpha_of(rank, ratio),
         targets=Targets(trial.suggest_categorical("targets", [str(t) for t in space.targets])),
         quantization=Quantization(
             trial.suggest_categorical("quantization", [str(q) for q in space.quantization])
@@ -134,10 +139,10 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
     Raises:
         BadInput: the recipe lies outside the space (which axis, and its value).
     """
-    ratio = recipe.alpha / recipe.rank
+    ratio = min(space.alpha_ratio, key=lambda r: abs(recipe.rank * r - recipe.alpha))
     checks: dict[str, tuple[Any, bool]] = {
         "rank": (recipe.rank, space.rank[0] <= recipe.rank <= space.rank[1]),
-        "alpha_ratio": (ratio, ratio in space.alpha_ratio),
+        "alpha_ratio": (ratio, alpha_of(recipe.rank, ratio) == recipe.alpha),
         "targets": (str(recipe.targets), recipe.targets in space.targets),
         "quantization": (str(recipe.quantization), recipe.quantization in space.quantization),
         "packing": (recipe.packing, recipe.packing in space.packing),
@@ -153,7 +158,8 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
     }
     for name, (value, inside) in checks.items():
         if not inside:
-            raise BadInput(f"space: an expert's recipe has {name} {value}, outside the space")
+            told = recipe.alpha / recipe.rank if name == "alpha_ratio" else value
+            raise BadInput(f"space: an expert's recipe has {name} {told}, outside the space")
     coordinates = to_coordinates(recipe.mixture, space.natural_mixture)
-    found = {name: value for name, (value, _) in checks.items()} | {"alpha_ratio": int(ratio)}
+    found = {name: value for name, (value, _) in checks.items()}
     return found | {coordinate(name): value for name, value in coordinates.items()}

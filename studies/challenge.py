@@ -2,9 +2,9 @@
 
 Base model and data keep the challenge's rules (studies/challenge_rules.py); another `--model` or
 `--data` is held to them too. Searched are lm-eval's versions of the organisers' open scenarios (of
-BIG-bench two tasks of their list); held out are MATH, which was among their hidden ones, and two of
-lm-eval's that are near the others: moral judgement and logical reasoning. lm-eval has no corr2cause
-and no SAMSum, and its ETHICS cannot be had: the dataset is a script, which `datasets` 4 refuses.
+BIG-bench two tasks of their list); held out are their hidden ones: SAMSum, corr2cause, MATH and
+ETHICS. lm-eval has no corr2cause and no SAMSum as such, and its ETHICS cannot be had: the dataset
+is a script, which `datasets` 4 refuses. Those are task files of ours, in challenge_tasks/.
 
 The space spans what the finalists did, as far as it has axes for it: rank 3 to 128, alpha 0.25 to 5
 times the rank, rate 2e-5 to 4e-4, about 3,000 to 65,000 tokens a step, rows of 512 to 8192 tokens.
@@ -13,7 +13,11 @@ None of them published a search; this one starts from their recipes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 from spaces import Prior, Quantization, Recipe, Space, Targets
+from studies.challenge_finalists import FINALISTS
 from studies.challenge_rules import check
 from studies.study import Expert, HubDataset, LmEval, Source, Study, Task
 
@@ -71,7 +75,18 @@ SEARCHED = (
     "bigbench_strategyqa_multiple_choice",
     "bigbench_logical_deduction_multiple_choice",
 )
-HELD_OUT = ("hendrycks_math", "moral_stories", "agieval_logiqa_en")
+TASKS = Path(__file__).parent / "challenge_tasks"
+OURS = "challenge_"
+"""What the names of our own task files there begin with."""
+HELD_OUT = (
+    "challenge_samsum",
+    "challenge_corr2cause",
+    "hendrycks_math",
+    *(
+        f"challenge_ethics_{part}"
+        for part in ("commonsense", "deontology", "justice", "utilitarianism", "virtue")
+    ),
+)
 
 DEFAULT = Recipe(
     rank=16,
@@ -105,24 +120,48 @@ PRIORS = {
 """What was known of the axes in 2025, two years after the challenge."""
 
 
-def track(name: str, experts: tuple[Expert, ...]) -> Study:
-    """The study of one track: its experts, the default first, on the common space."""
+def track(name: str, quantization: Quantization, *, only: bool = False) -> Study:
+    """The study of one track, on the common space.
+
+    Args:
+        name: of the study.
+        quantization: of the default recipe.
+        only: of the finalists' as well.
+    """
+    default = replace(DEFAULT, quantization=quantization)
+    experts = [
+        Expert(
+            name="default",
+            why=f"rank 16, alpha 32, all layers, 2e-4, {quantization}: what most trainers have",
+            recipe=default,
+        )
+    ]
+    for finalist in FINALISTS:
+        own = finalist.fields | ({"quantization": quantization} if only else {})
+        recipe = replace(default, **own)
+        experts.append(Expert(name=finalist.name, why=finalist.why, recipe=recipe))
     return Study(
         name=name,
         model=MODEL,
         sources=SOURCES,
         tasks=tuple(Task(name=task, origin=LmEval(task=task)) for task in SEARCHED),
-        heldout=tuple(Task(name=task, origin=LmEval(task=task)) for task in HELD_OUT),
+        heldout=tuple(
+            Task(
+                name=task,
+                origin=LmEval(task=task, include_path=TASKS if task.startswith(OURS) else None),
+            )
+            for task in HELD_OUT
+        ),
         space=Space(
             rank=(4, 256),
-            alpha_ratio=(1, 2, 4),
+            alpha_ratio=(0.25, 0.5, 1, 2, 4),
             max_length=(1024, 2048, 4096),
             learning_rate=(2e-5, 1e-3),
             tokens_per_step=(4096, 16384, 65536),
             natural_mixture=DEFAULT.mixture,
             priors=PRIORS,
         ),
-        experts=experts,
+        experts=tuple(experts),
         search_items=100,  # 600 in all, as many as the organisers' screening asked
         finalist_items=100,
         final_items=200,

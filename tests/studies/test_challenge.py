@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from objectives import harness
+from objectives.harness import library, outcome, perfect
 from search.errors import BadInput
 from search.request import Request, build_study
 from spaces import Quantization
 from studies import Source, Study
 from studies.catalog import find
+from studies.challenge import TASKS
 from studies.challenge_rules import FAMILIES, check, family_of
 from studies.study import Generated, HubDataset, LmEval, LocalFile
 from tests.tiny import write_rows
@@ -182,12 +189,99 @@ def test_a_track_keeps_its_own_rules(name: str) -> None:
 
 @pytest.mark.parametrize("name", TRACKS)
 def test_a_tracks_tasks_are_in_lm_eval(name: str) -> None:
-    """Every task goes by a name of lm-eval's, and no held-out task is searched on."""
+    """Or a file of ours; no held-out task is searched on."""
     study = find(name)
     origins = [task.origin for task in study.tasks + study.heldout]
     tasks = [origin.task for origin in origins if isinstance(origin, LmEval)]
     assert len(set(tasks)) == len(origins)
-    assert [task for task in tasks if not harness.known(task)] == []
+    ours = [o.task for o in origins if isinstance(o, LmEval) and o.include_path == TASKS]
+    assert len(ours) == 7
+    assert [task for task in tasks if task not in ours and not harness.known(task)] == []
+
+
+ROWS: dict[str, tuple[list[dict[str, Any]], str, float]] = {
+    "samsum": (
+        [
+            {"id": n, "dialogue": f"A: Lunch {n}?\nB: Yes.", "summary": "A and B will have lunch."}
+            for n in range(8)
+        ],
+        "Summary:",
+        1.0,
+    ),
+    "corr2cause": (
+        [{"input": f"Premise: {n}. Hypothesis: A causes B.", "label": n % 2} for n in range(8)],
+        "Is the hypothesis true?",
+        1.0,
+    ),
+    "ethics_commonsense": (
+        [{"label": n % 2, "input": f"I helped {n}.", "is_short": True} for n in range(8)],
+        "Is this wrong?",
+        1.0,
+    ),
+    "ethics_deontology": (
+        [
+            {"label": n % 2, "scenario": f"Could you help {n}?", "excuse": "No, I am a table."}
+            for n in range(8)
+        ],
+        "No, I am a table.",
+        1.0,
+    ),
+    "ethics_justice": (
+        [{"label": n % 2, "scenario": f"I deserve {n}."} for n in range(8)],
+        "reasonable or unreasonable",
+        1.0,
+    ),
+    "ethics_virtue": (
+        [{"label": n % 2, "scenario": f"Jo ran {n} miles. [SEP] lazy"} for n in range(8)],
+        'exhibit the trait "lazy"?',
+        1.0,
+    ),
+    "ethics_utilitarianism": (
+        [{"baseline": "baseline", "less_pleasant": "less_pleasant"}]
+        + [{"baseline": "I ate." + "!" * n, "less_pleasant": "I fell."} for n in range(8)],
+        "Is Scenario 1 preferable?",
+        1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_our_own_task_files_ask_and_score(name: str, tmp_path: Path) -> None:
+    """On rows like those of their datasets: items can be drawn, and the right answer scores 1."""
+    rows, asked, best = ROWS[name]
+    copy = tmp_path / "tasks"
+    shutil.copytree(TASKS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        if name != "ethics_utilitarianism":  # whose first row is one already
+            writer.writeheader()
+        writer.writerows(rows)
+    path = copy / f"challenge_{name}.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"test: hf://\S+", f"test: {tmp_path}/rows.csv", text))
+    assert str(tmp_path) in path.read_text()
+    origin = LmEval(task=f"challenge_{name}", include_path=copy)
+    parts, leaves, _ = harness.draw(f"challenge_{name}", origin, [4, 4], 0)
+    assert [len(part) for part in parts] == [4, 4]
+    assert all(
+        asked in json.dumps(item, ensure_ascii=False).replace('\\"', '"')
+        for part in parts
+        for item in part
+    )
+    (task,) = library.load(origin.task, copy).values()
+    (leaf,) = leaves
+    for doc in task.eval_docs:
+        assert outcome(task, doc, perfect(task, doc), leaf.filter)[leaf.metric] == best
+
+
+def test_our_own_task_files_pin_their_data() -> None:
+    """Where the dataset's address can carry a commit; and none of them samples."""
+    files = sorted(TASKS.glob("*.yaml"))
+    assert len(files) == 7
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert "hf://datasets/" in text
+        assert "do_sample: true" not in text
 
 
 @pytest.mark.parametrize("name", TRACKS)
@@ -195,7 +289,7 @@ def test_a_track_starts_from_finalists(name: str) -> None:
     """Besides the default, published recipes whose `why` names the place they took."""
     default, *others = find(name).experts
     assert default.name == "default"
-    assert len(others) >= 2
+    assert len(others) == 9
     assert all(" on the 4090" in e.why or " on the A100" in e.why for e in others)
     assert len({expert.recipe for expert in (default, *others)}) == len(others) + 1
 
