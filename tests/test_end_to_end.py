@@ -25,6 +25,7 @@ from objectives.objective import Progress
 from objectives.quantize import find_device
 from objectives.rows import iterate_jsonl, write_jsonl
 from search.budget import read_ledger
+from search.export.__main__ import main as export
 from tests.objectives.test_harness import DATA, KINDS, RULES
 from tests.objectives.test_harness import write as write_task
 from tests.objectives.test_harness import write_rows as write_task_rows
@@ -145,6 +146,8 @@ def rescore(base: Base, folder: Path, items: str, scratch: Path) -> dict[str, fl
         """Nobody watches."""
 
     plain = tuned.get_base_model()
+    beside = AutoTokenizer.from_pretrained(folder / "recipe" / "adapter")
+    assert beside.chat_template == tokenizer.chat_template
     evaluator = Evaluator(plain, tokenizer, scratch, find_device(), whole_head=False, share=True)
     found = evaluator.score(plain, "x", listen, exact=True)
     return {task: round(s.accuracy, 5) for task, s in found.items()}
@@ -161,13 +164,15 @@ def test_the_adapter_loads_with_peft_and_gives_the_recorded_scores(
 
 
 def test_nothing_exported_names_this_machine(run_dir: Path, tiny_model: Path) -> None:
-    """No home, no absolute path, no user and no token in recipe or report."""
+    """No home, no absolute path, no user and no token in recipe, exports or report."""
+    assert export([str(run_dir), "--to", "all"]) == 0
     private = [str(run_dir), str(tiny_model), str(Path.home()), "/tmp/"]
     private += [os.environ[name] for name in ("HF_TOKEN", "USER", "LOGNAME")]
     for file in [*run_dir.glob("recipe/**/*"), *run_dir.glob("report/**/*")]:
         if file.is_file():
             content = file.read_bytes().decode(errors="replace")
-            for words in private:
+            ours = "tool" in file.parts  # the source of this package, which may speak of /tmp/
+            for words in private[:3] + private[4:] if ours else private:
                 assert words not in content, f"{file.name} holds {words}"
 
 

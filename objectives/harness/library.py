@@ -264,10 +264,11 @@ def _why(name: str, error: Exception, where: str | None, manager: Any, spec: str
     """One line on why a task cannot be loaded, and what to do."""
     reason = brief(error)
     config = _config(manager, spec)
+    far = re.search(r"hf://datasets/([^/@]+/[^/@]+)", json.dumps(config, default=str))
     lost = "Couldn't reach" in reason or "OfflineMode" in reason
     if lost or (where and not _is_local(where) and not hub_answers()):
         asked = re.search(r"reach '([^']+)'", reason)
-        where = asked[1] if asked else where
+        where = asked[1] if asked else far[1] if far else where
         splits = [config.get(f"{part}_split") for part in ("training", "validation", "test")]
         wanted = [split for split in splits if split] or ["test"]
         files = ", ".join(f"{split}: {name}-{split}.jsonl" for split in wanted)

@@ -27,14 +27,25 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("module", ["search.run", "search.report", "search.reproduce"])
+@pytest.mark.parametrize(
+    "module", ["search.run", "search.report", "search.reproduce", "search.serve"]
+)
 def test_help_imports_nothing_heavy(module: str) -> None:
     """What is not imported costs no time: --help answers at once."""
     done = python("-X", "importtime", "-m", module, "--help")
     assert done.returncode == 0
     assert "usage" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    heavy = {"torch", "transformers", "optuna", "rich", "numpy", "datasets", "matplotlib"}
+    heavy = {
+        "torch",
+        "transformers",
+        "optuna",
+        "rich",
+        "numpy",
+        "datasets",
+        "matplotlib",
+        "fastapi",
+    }
     assert not imported & heavy
 
 
@@ -316,7 +327,7 @@ def test_bad_input_is_one_line_and_exit_2_before_any_model_loads(
         assert not out.exists(), name
 
 
-@pytest.mark.parametrize("module", ["search.report", "search.reproduce"])
+@pytest.mark.parametrize("module", ["search.report", "search.reproduce", "search.serve"])
 def test_the_other_commands_answer_in_one_line_too(module: str, tmp_path: Path) -> None:
     """No usage text, no traceback."""
     for words in ([], [str(tmp_path / "none")], [str(tmp_path)], ["--colour"]):
