@@ -27,6 +27,8 @@ OPTIMISM = 1.1
 so that a machine faster than foreseen leaves no time unused."""
 LEAVE_S = 3.0
 """Seconds that must be left for the export when the final recipe is scored."""
+PICK_UP_S = 60.0
+"""Seconds in which a checkpoint is picked up, its base loaded if need be; else that hangs."""
 FINAL = "final"
 """Name of the final run among the trials' folders."""
 EXPORTED = "final_exported"
@@ -124,7 +126,7 @@ def give_up(job: Job, winner: Record, error: WorkerFailed) -> Trained:
         job.objective.fork(str(winner.number), FINAL)
         schedule = Schedule(warmup_steps=WARMUP_STEPS)
         return job.objective.train(
-            FINAL, winner.recipe, schedule, 0, None, lambda p: job.listen(FINAL, p)
+            FINAL, winner.recipe, schedule, 0, PICK_UP_S, lambda p: job.listen(FINAL, p)
         )
 
     return with_a_new_process(job, "final run", fall_back)

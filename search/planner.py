@@ -21,7 +21,8 @@ from studies import Study
 MARGIN_SHARE = 0.01
 """Share of the time left that is left free, so that a late step or a slow disk does no harm."""
 MARGIN_S = 4.0
-MOST_MARGIN_S = 120.0
+MOST_MARGIN_S = 240.0
+"""Enough, at the end of a day, for two new training processes of a large model."""
 EXPORT_S = 5.0
 """Seconds for writing recipe and report."""
 SCORED = 3

@@ -26,40 +26,35 @@ ROOMS = (search, objectives, spaces, studies)
 EXTRAS = {"", "gpu", "serve"}
 """Of this tool's requirements, those that training and serving need."""
 PYTHON = "3.11"
-SERVE = """\
+IMAGE = """\
+FROM python:{python}-slim
+WORKDIR /entry
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY tool tool
+COPY recipe recipe
+ENV PYTHONPATH=/entry/tool PYTHONUNBUFFERED=1
+"""
+SERVE = f"""\
 # Answers POST /process, /tokenize and /decode on port 80.
 #   docker build --build-arg ADAPTER=YOUR_NAME/YOUR_REPOSITORY -t entry .
 #   docker run --gpus all -p 8080:80 entry
 # ADAPTER is the Hugging Face repository that recipe/adapter was uploaded to: weights do not belong
-# into a submission. {base}
-FROM python:{python}-slim
-WORKDIR /entry
-COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
-COPY tool tool
-COPY recipe recipe
-ENV PYTHONPATH=/entry/tool PYTHONUNBUFFERED=1
-ARG ADAPTER
+# into a submission. {{base}}
+{IMAGE}ARG ADAPTER
 RUN test -n "$ADAPTER" \\
  && hf download "$ADAPTER" adapter_model.safetensors --local-dir recipe/adapter \\
- && python -c "import sys; from objectives.base import resolve; resolve(sys.argv[1])" {base_id}
+ && python -c "import sys; from objectives.base import resolve; resolve(sys.argv[1])" {{base_id}}
 EXPOSE 80
 CMD ["python", "-m", "search.serve", "recipe", "--host", "0.0.0.0", "--port", "80"]
 """
-TRAIN = """\
+TRAIN = f"""\
 # Trains the recipe again from the base model and compares its score with the recorded one.
 # Build it in the folder above, which holds requirements.txt, tool and recipe:
 #   docker build -f train/Dockerfile -t train .
 #   docker run --gpus all -v "$PWD/again:/again" train
-# {base}
-FROM python:{python}-slim
-WORKDIR /entry
-COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
-COPY tool tool
-COPY recipe recipe
-ENV PYTHONPATH=/entry/tool PYTHONUNBUFFERED=1
-CMD ["python", "-m", "search.reproduce", "recipe", "--out", "/again"]
+# {{base}}
+{IMAGE}CMD ["python", "-m", "search.reproduce", "recipe", "--out", "/again"]
 """
 
 

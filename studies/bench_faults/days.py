@@ -8,6 +8,7 @@ started again by the same command.
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import statistics
@@ -64,6 +65,8 @@ class Shaken(CurveObjective):
     """Formulas, with troubles; what hangs is killed as `search.worker` does it."""
 
     patience: Patience
+    until = math.inf
+    """When the evaluation under way is killed, by the clock."""
     hangs: Callable[[str], bool] = staticmethod(lambda _what: False)
     """Whether a segment ("3"), or an evaluation ("3 on final"), hangs."""
 
@@ -94,9 +97,13 @@ class Shaken(CurveObjective):
         """See `Objective.evaluate`."""
         if self.hangs(f"{trial or 'base'} on {items}"):
             self._hang(self.patience.limit_s(exact), deadline_s)
-        found = super().evaluate(
-            trial, items, listener, exact=exact, part=part, deadline_s=deadline_s
-        )
+        self.until = math.inf if deadline_s is None else self.clock.now() + deadline_s
+        try:
+            found = super().evaluate(
+                trial, items, listener, exact=exact, part=part, deadline_s=deadline_s
+            )
+        finally:
+            self.until = math.inf
         self.patience.learn(exact, 1.0)
         return found
 
@@ -104,6 +111,13 @@ class Shaken(CurveObjective):
         """See `Objective.load`."""
         self.patience = Patience()
         return super().load(listener)
+
+    def stall(self, seconds: float) -> None:
+        """Nothing happens for some time."""
+        left = self.until - self.clock.now()
+        self.clock.advance(max(0.0, min(seconds, left)))
+        if seconds > left:
+            raise WorkerFailed("the evaluation did not end before its deadline")
 
     def _hang(self, silence_s: float, late_s: float | None) -> NoReturn:
         self.clock.advance(silence_s if late_s is None else max(0.0, min(silence_s, late_s)))
@@ -161,7 +175,8 @@ class Troubles:
         if kind == "nan" and trial != "base":
             raise Diverged("the loss is not a number")
         if kind == "stall":
-            self.clock.advance(self.random.uniform(1.0, LONGEST_STALL_S))
+            assert self.objective is not None  # noqa: S101  # start() made it
+            self.objective.stall(self.random.uniform(1.0, LONGEST_STALL_S))
         if kind == "speed":
             self.tokens_per_s = 5000.0 * self.random.uniform(0.4, 1.3)
             self.slowness = self.random.uniform(0.7, 2.5)
