@@ -65,7 +65,8 @@ def pareto_figure(facts: Facts) -> Figure:
             error = part["stderr"]
             axes.errorbar(x, y, yerr=error, fmt="none", lw=1.4, capsize=3, color=look, zorder=4)
             axes.plot(x, y, marker=marker, ms=6.5, lw=0, color=look, label=NAMES[name], zorder=4)
-    accuracies = [r.accuracy for r in rungs] + [p["accuracy"] for p in (final, default, base) if p]
+    accuracies = [rung.accuracy for rung in rungs]
+    accuracies += [part["accuracy"] + part["stderr"] for part in (final, default, base) if part]
     top = max([*accuracies, foreseen["high"] if foreseen else 0.0, 0.05])
     axes.set_ylim(-0.03 * top, min(1.03, 1.1 * top))
     if axes.get_legend_handles_labels()[0]:

@@ -358,6 +358,16 @@ def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
     assert (folder.path / "report" / "pareto.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_an_error_bar_is_not_cut_off(finished: Path) -> None:
+    """A wide interval must look wide."""
+    folder, store = opened(finished)
+    summary = summarise(folder, store)
+    summary["final"] |= {"accuracy": 0.3, "stderr": 0.3}
+    summary |= {"forecast_final": None, "default": None, "base": None}
+    facts = replace(gather(folder, store, summary), records=[])
+    assert pareto_figure(facts).axes[0].get_ylim()[1] >= 0.6
+
+
 @pytest.mark.parametrize(
     ("device", "unit"),
     [("NVIDIA H100", "GPU-hours"), ("CPU, 2 cores", "device-hours"), (None, "GPU-hours")],
