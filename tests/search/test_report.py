@@ -364,7 +364,7 @@ def test_an_error_bar_is_not_cut_off(finished: Path) -> None:
     summary = summarise(folder, store)
     summary["final"] |= {"accuracy": 0.3, "stderr": 0.3}
     summary |= {"forecast_final": None, "default": None, "base": None}
-    facts = replace(gather(folder, store, summary), records=[])
+    facts = replace(gather(folder, store, summary), records=())
     assert pareto_figure(facts).axes[0].get_ylim()[1] >= 0.6
 
 
