@@ -186,15 +186,20 @@ def foresee(job: Job, winner: Record, schedule: Schedule, seconds: float) -> Non
 
 
 def final_facts(trained: Trained) -> dict[str, Any]:
-    """What the recipe must record about its training."""
+    """What the recipe must record about its training.
+
+    A checkpoint that is exported as it is never decayed: its decay begins where it ends.
+    """
+    schedule = trained.schedule
+    total = trained.step if schedule.total_steps is None else schedule.total_steps
     return {
         "steps": trained.step,
         "tokens": trained.tokens,
         "train_s": round(trained.seconds, 3),
         "loss": trained.loss,
-        "warmup_steps": trained.schedule.warmup_steps,
-        "decay_start": trained.schedule.decay_start,
-        "total_steps": trained.schedule.total_steps,
+        "warmup_steps": schedule.warmup_steps,
+        "decay_start": total if schedule.decay_start is None else schedule.decay_start,
+        "total_steps": total,
         "shares": {name: round(share, 5) for name, share in trained.shares.items()},
         "passes": {name: round(passes, 3) for name, passes in trained.passes.items()},
         "curve": [list(point) for point in trained.curve],

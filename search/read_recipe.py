@@ -12,6 +12,7 @@ from search import formats
 from search.errors import BadInput
 
 ADAPTER = "adapter/adapter_model.safetensors"
+CONFIG = "adapter/adapter_config.json"
 STEPS = ("warmup_steps", "decay_start", "total_steps")
 
 
@@ -51,11 +52,22 @@ def _is_optimizer(value: object) -> bool:
 def _are_tasks(value: object) -> bool:
     if not isinstance(value, dict):
         return False
-    wanted = {"accuracy", "stderr", "items", "metric", "version", "held_out"}
     return all(
-        isinstance(one, dict) and wanted <= set(one) and _is_share(one["accuracy"])
+        isinstance(one, dict)
+        and _is_share(one.get("accuracy"))
+        and _is_text(one.get("metric"))
+        and isinstance(one.get("held_out"), bool)
+        and (one.get("stderr") is None or _is_amount(one["stderr"]))
+        and (one.get("items") is None or _is_count(one["items"]))
+        and (one.get("version") is None or _is_text(one["version"]))
         for one in value.values()
     )
+
+
+def _is_metric(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_text, value.values()))
+    return _is_text(value)
 
 
 _TEXT = (_is_text, "text")
@@ -78,6 +90,7 @@ PARTS: dict[tuple[str, str], tuple[Callable[[object], bool], str]] = {
     ("score", "accuracy"): _SHARE,
     ("score", "stderr"): _SHARE,
     ("score", "items"): _COUNT,
+    ("score", "metric"): (_is_metric, "text, or text by task"),
     ("score", "tasks"): (_are_tasks, "an object of tasks and what their scores are worth"),
 }
 """What others need of recipe.json: (part, name) -> (whether it is sound, in words)."""
@@ -115,7 +128,7 @@ def read_recipe(folder: Path, *, weights: bool = True) -> dict[str, Any]:
     if not 0 < done <= total or decay > total:
         raise BadInput(f"{path}: training: {done} steps, decay from {decay}, {total} in all")
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in sums)}
-    for name in ("recipe.json", ADAPTER):
+    for name in ("recipe.json", ADAPTER, CONFIG):
         if name not in listed:
             raise BadInput(f"{folder / SUMS} lacks {name}; give a whole recipe folder")
     since = "the recipe was written"

@@ -35,7 +35,8 @@ def export_recipe(job: Job) -> None:
     facts = recipe_facts(job, hashes)
     job.folder.write("recipe/recipe.json", facts)
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
-    own = [target / "recipe.json", *sorted((target / "adapter").iterdir())]
+    adapter = (file for file in (target / "adapter").rglob("*") if file.is_file())
+    own = [target / "recipe.json", *sorted(adapter)]
     write_sums(target, {str(file.relative_to(target)): hash_file(file) for file in own})
 
 

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="use task files that come with the recipe (data/tasks/): they can run code",
+        help="run code that comes with the base model, or with the recipe (data/tasks/)",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="keep the new adapter there")
     return made
@@ -88,6 +88,7 @@ def reproduce(
             seed=facts["seed"],
             max_length=recipe.max_length,
             shuffle=False,
+            trust_remote_code=trust_remote_code,
         )
         try:
             loaded = objective.load(listen)

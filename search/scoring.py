@@ -59,7 +59,8 @@ def kept_scores(
                     trial, items, lambda p: job.listen(name, p), exact=exact
                 )
             else:
-                known = scores_in_parts(job, trial, items, leave_s, exact=exact)
+                known, failed_s = scores_in_parts(job, trial, items, leave_s, exact=exact)
+                began += failed_s
             timed = job.ledger.now() - began
         check_finite(known, f"{name} on {items}: ")
         job.folder.write_scores(file, known)
@@ -135,20 +136,24 @@ def first_try_s(spare_s: float, expected: float) -> float | None:
 
 def scores_in_parts(
     job: Job, trial: str | None, items: str, leave_s: float, *, exact: bool
-) -> Scores:
+) -> tuple[Scores, float]:
     """Score part after part while there is time; one that fails is tried again if there is enough.
 
     A part that need not be scored ends before the time that is to be left, whatever becomes of it.
+
+    Returns:
+        The scores, and the seconds that went to parts that failed.
     """
     name = trial or "base"
     most = per_task(job, items)
     expected = job.forecast.evaluation_s.get(items, 0.0) * PART / max(1, most)
     found: Scores = {}
     first = failures = 0
+    failed_s = 0.0
 
-    def stop(why: object) -> Scores:
+    def stop(why: object) -> tuple[Scores, float]:
         job.say(f"{name}: only {first} items per task of {items} scored: {why}")
-        return found
+        return found, failed_s
 
     while first < most:
         must = name == items == "final" and first == 0
@@ -168,12 +173,15 @@ def scores_in_parts(
             )
         except WorkerFailed as error:
             failures += 1
-            if must or isinstance(error, OutOfMemory | Diverged) or failures == SAME_FAILURE:
+            if must or isinstance(error, Diverged):
                 raise
-            if job.left() - leave_s < again_s:
+            helps = not isinstance(error, OutOfMemory) and job.left() - leave_s >= again_s
+            if helps:
+                restart(job)
+            failed_s += job.ledger.now() - began
+            if not helps or failures == SAME_FAILURE:
                 return stop(error)
             job.say(f"{name}: {items} items from {first} on scored again after a failure: {error}")
-            restart(job)
             continue
         expected = job.ledger.now() - began
         for task, score in part.items():
@@ -182,4 +190,4 @@ def scores_in_parts(
                 correct=before.correct + score.correct, losses=before.losses + score.losses
             )
         first, failures = first + PART, 0
-    return found
+    return found, failed_s

@@ -41,7 +41,8 @@ class Patience:
     """Seconds of silence after which a process counts as hung.
 
     The first call of a kind may have to load a base in its precision; later ones are held to what
-    was seen of the first.
+    was seen of the first. One that loads another base in silence may be taken for a hang: the
+    process that takes its place begins anew.
     """
 
     def __init__(self) -> None:

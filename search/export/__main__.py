@@ -34,21 +34,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def export(run_dir: Path, targets: Sequence[str]) -> list[Path]:
+def export(run_dir: Path, targets: Sequence[str]) -> list[str]:
     """Write a recipe in the form of some targets.
 
     Args:
         run_dir: of a finished run; its recipe folder will do as well.
-        targets: of TARGETS.
+        targets: of TARGETS; of several, those are left out that the recipe does not suit.
 
     Returns:
-        The folders written, each whole or absent.
+        What to tell the user: the folders written, each whole or absent, and what was left out.
 
     Raises:
         BadInput: there is no recipe, it is damaged, or the folder cannot be written to.
     """
     from objectives.rows import write_sums  # noqa: PLC0415  # --help answers without it
-    from search.export.source import open_recipe  # noqa: PLC0415  # likewise
+    from search.export.source import Unsuitable, open_recipe  # noqa: PLC0415  # likewise
 
     source = open_recipe(run_dir)
     made = []
@@ -62,9 +62,15 @@ def export(run_dir: Path, targets: Sequence[str]) -> list[Path]:
             write_sums(part)
             shutil.rmtree(folder, ignore_errors=True)
             part.replace(folder)
+        except Unsuitable as error:
+            shutil.rmtree(part, ignore_errors=True)
+            if len(targets) == 1:
+                raise
+            made.append(f"left out: {error}")
+            continue
         except OSError as error:
             raise BadInput(f"{folder}: cannot write there ({error.strerror or error})") from None
-        made.append(folder)
+        made.append(str(folder))
     return made
 
 
@@ -73,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         options = parser().parse_args(arguments)
-        for folder in export(options.run_dir, TARGETS if options.to == "all" else [options.to]):
-            print(folder)
+        for line in export(options.run_dir, TARGETS if options.to == "all" else [options.to]):
+            print(line)
         return 0
 
     return guarded(work, "interrupted")

@@ -22,6 +22,11 @@ def write(source: Source, target: Path) -> None:
         if isinstance(source.modules, str)
         else {"lora_target_modules": source.modules}
     )
+    own: dict[str, Any] = (
+        {"chat_template": "jinja", "chat_template_jinja": source.template}
+        if source.own_template
+        else {}
+    )
     rate = schedule(source)
     config: dict[str, Any] = {
         "base_model": source.facts["base"]["id"],
@@ -36,7 +41,8 @@ def write(source: Source, target: Path) -> None:
                 "train_on_eos": "turn",
             }
         ],
-        "dataset_prepared_path": "exports/axolotl/prepared",
+        **own,
+        "dataset_prepared_path": "outputs/axolotl-prepared",
         "shuffle_merged_datasets": False,
         "curriculum_sampling": True,
         "val_set_size": 0,
@@ -62,16 +68,18 @@ def write(source: Source, target: Path) -> None:
         "num_epochs": 1,
         "optimizer": "adamw_torch",
         **optimizer(source),
-        "output_dir": "exports/axolotl/output",
+        "output_dir": "outputs/axolotl",
     }
     write_yaml(target / "axolotl.yaml", config, COMMAND)
     words = Words(
+        name="base_model",
+        template="chat_template: jinja" if own else "chat_template: the tokenizer's",
         rank="lora_r",
         alpha="lora_alpha",
         modules=", ".join(f"{key}: {value}" for key, value in modules.items()),
         base=f"adapter: {config['adapter']}, load_in_4bit: {source.bits == 4}, "
         f"load_in_8bit: {source.bits == 8}",
-        length="sequence_len",
+        length=f"sequence_len: {recipe.max_length}",
         batch="micro_batch_size",
         accumulation="gradient_accumulation_steps",
         packing=f"sample_packing: {source.packed}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -19,13 +20,16 @@ import objectives
 import search
 import spaces
 import studies
-from search.export.source import Source
+from search.errors import BadInput
+from search.export.source import Source, Unsuitable
 
 TOOL = "recipe-search"
 ROOMS = (search, objectives, spaces, studies)
 EXTRAS = {"", "gpu", "serve"}
 """Of this tool's requirements, those that training and serving need."""
-PYTHON = "3.11"
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""Of both images: the one that the pinned versions were installed for."""
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 IMAGE = """\
 FROM python:{python}-slim
 WORKDIR /entry
@@ -54,17 +58,30 @@ TRAIN = f"""\
 #   docker build -f train/Dockerfile -t train .
 #   docker run --gpus all -v "$PWD/again:/again" train
 # {{base}}
-{IMAGE}CMD ["python", "-m", "search.reproduce", "recipe", "--out", "/again"]
+{IMAGE}CMD ["python", "-m", "search.reproduce", "recipe", "--out", "/again"{{trust}}]
 """
 
 
 def write(source: Source, target: Path) -> None:
-    """Write both Dockerfiles, requirements.txt, the tool and the recipe without its weights."""
+    """Write both Dockerfiles, requirements.txt, the tool and the recipe without its weights.
+
+    Raises:
+        Unsuitable: the base has no name on the hub that an image could fetch it by.
+        BadInput: this tool is not installed, so that nothing says what it needs.
+    """
     base = source.facts["base"]
+    if not HUB_ID.fullmatch(base["id"]) or base["origin"] == "local folder":
+        raise Unsuitable(
+            f"challenge: the base model {base['id']!r} is not on the Hugging Face hub, where an "
+            "image could fetch it"
+        )
+    revision = re.sub(r"[^\w:.-]", "?", base["revision"])
+    own_tasks = (source.folder / "data" / "tasks").is_dir()
     words = {
+        "trust": ', "--trust-remote-code"' if own_tasks else "",
         "python": PYTHON,
         "base_id": base["id"],
-        "base": f"The base model is {base['id']}, revision {base['revision']}.",
+        "base": f"The base model is {base['id']}, revision {revision}.",
     }
     (target / "train").mkdir(parents=True, exist_ok=True)
     (target / "Dockerfile").write_text(SERVE.format(**words), encoding="utf-8")
@@ -101,6 +118,8 @@ def pinned(name: str, extras: frozenset[str] = frozenset(EXTRAS)) -> dict[str, s
         try:
             about = metadata.distribution(package)
         except metadata.PackageNotFoundError:
+            if package == name:
+                raise BadInput(f"{name} is not installed: pip install it, then export") from None
             continue  # an extra that this machine does without
         if package != name:
             found[package] = re.sub(r"\+.*", "", about.version)

@@ -20,6 +20,10 @@ FLASH, PLAIN = "flash_attention_2", "sdpa"
 class Words:
     """A trainer's words for what it does not share with the others."""
 
+    name: str
+    """Key of the base model's."""
+    template: str
+    """Key and value of the chat template."""
     rank: str
     alpha: str
     modules: str
@@ -27,6 +31,7 @@ class Words:
     base: str
     """Key and value of the base weights' kind."""
     length: str
+    """Key and value."""
     batch: str
     accumulation: str
     packing: str
@@ -38,6 +43,7 @@ class Words:
     loss: str
     """Key and value of what is trained."""
     loss_differs: str = ""
+    template_differs: str = ""
 
 
 def schedule(source: Source) -> dict[str, Any]:
@@ -79,7 +85,22 @@ def carried(source: Source, words: Words) -> list[Carried]:
     rate = "the first step has rate 0; from then on every rate is the recipe's, one step later"
     if not steps.exact:
         rate = "the recipe begins to decay within the warm-up, this after it"
+    if training["steps"] < training["total_steps"]:
+        rate += f"; the recipe was stopped at step {training['steps']}, this goes on to the end"
+    ours = training["optimizer"]
     return [
+        Carried(
+            field="base model",
+            ours=source.facts["base"]["id"],
+            theirs=f"{words.name}: {source.facts['base']['id']}",
+            differs=source.base_differs,
+        ),
+        Carried(
+            field="chat template",
+            ours="the study's" if source.own_template else "the base's",
+            theirs=words.template,
+            differs=words.template_differs,
+        ),
         Carried(field="LoRA rank", ours=recipe.rank, theirs=f"{words.rank}: {recipe.rank}"),
         Carried(field="LoRA alpha", ours=recipe.alpha, theirs=f"{words.alpha}: {recipe.alpha}"),
         Carried(field="LoRA dropout", ours=0.0, theirs="lora_dropout: 0.0"),
@@ -94,7 +115,7 @@ def carried(source: Source, words: Words) -> list[Carried]:
         Carried(
             field="longest row",
             ours=f"{recipe.max_length} tokens",
-            theirs=f"{words.length}: {recipe.max_length}",
+            theirs=words.length,
         ),
         Carried(
             field="tokens per step",
@@ -136,7 +157,8 @@ def carried(source: Source, words: Words) -> list[Carried]:
         ),
         Carried(
             field="optimizer",
-            ours="AdamW 0.9 / 0.999, eps 1e-08, weight decay 0, gradient norm 1",
+            ours=f"AdamW {ours['betas'][0]} / {ours['betas'][1]}, eps {ours['eps']}, weight decay "
+            f"{ours['weight_decay']}, gradient norm {ours['max_grad_norm']}",
             theirs="adamw_torch and its adam_*, weight_decay, max_grad_norm",
         ),
     ]

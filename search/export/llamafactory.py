@@ -64,17 +64,23 @@ def write(source: Source, target: Path) -> None:
         **rate,
         "optim": "adamw_torch",
         **optimizer(source),
-        "output_dir": "exports/llamafactory/output",
+        "output_dir": "outputs/llamafactory",
         "report_to": "none",
     }
     write_yaml(target / "sft.yaml", config, COMMAND)
     words = Words(
+        name="model_name_or_path",
+        template="template: read from the tokenizer",
+        template_differs="it cannot be given one: register the study's, which is in "
+        "data/chat_template.jinja, and name it as template"
+        if source.own_template
+        else "",
         rank="lora_rank",
         alpha="lora_alpha",
         modules=f"lora_target: {modules}",
         base=", ".join(f"{key}: {value}" for key, value in _base_weights(source.bits).items())
         or f"bf16: {not source.on_cpu}",
-        length="cutoff_len",
+        length=f"cutoff_len: {config['cutoff_len']}",
         batch="per_device_train_batch_size",
         accumulation="gradient_accumulation_steps",
         packing=f"packing: {source.packed}, neat_packing: {source.packed}",

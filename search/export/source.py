@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Any
 
 from objectives.rows import TEMPLATE, iterate_jsonl
 from search.errors import BadInput
-from search.read_recipe import read_recipe
+from search.read_recipe import CONFIG, read_recipe
 from spaces import Quantization, Recipe, Targets
 
-CONFIG = "adapter/adapter_config.json"
 ROWS = "data/train.jsonl"
+COMMIT = re.compile("[0-9a-f]{40}")
 MOST_AT_ONCE = 8
 """Rows, or packs, of a micro-batch: more of them are left to gradient accumulation."""
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 """The attention projections of the Llama family, where the adapter does not name its own."""
+
+
+class Unsuitable(BadInput):
+    """A recipe that cannot take a form, though it can take others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,14 +111,32 @@ class Source:
 
     @property
     def template(self) -> str | None:
-        """The chat template that the rows were written with, if the adapter brings it."""
-        file = self.folder / "adapter" / TEMPLATE
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        """The chat template that the rows were written with, if the recipe brings it."""
+        for part in ("adapter", "data"):
+            file = self.folder / part / TEMPLATE
+            if file.is_file():
+                return file.read_text(encoding="utf-8")
+        return None
 
     @property
     def revision(self) -> str | None:
-        """Commit of the base model on the hub, if it came from there."""
-        return self.facts["base"]["revision"] if "hub" in self.facts["base"]["origin"] else None
+        """Commit of the base model on the hub, if it came from there, through a cache or not."""
+        found: str = self.facts["base"]["revision"]
+        return found if COMMIT.fullmatch(found) else None
+
+    @property
+    def base_differs(self) -> str:
+        """How what a trainer gets by the base's name is another base; empty if it is not."""
+        if self.revision:
+            return ""
+        if self.facts["base"]["origin"] == "local folder":
+            return "it was a local folder: put its path there"
+        return f"the recipe's came from {self.facts['base']['origin']}, not from the hub"
+
+    @property
+    def own_template(self) -> bool:
+        """Whether the chat template is the study's, since the base has none."""
+        return (self.folder / "data" / TEMPLATE).is_file()
 
     def messages(self) -> Iterator[list[dict[str, Any]]]:
         """The conversations that were trained on, in order."""

@@ -54,17 +54,20 @@ def write(source: Source, target: Path) -> None:
         **schedule(source),
         "optim": "adamw_torch",
         **optimizer(source),
-        "output_dir": "exports/trl/output",
+        "output_dir": "outputs/trl",
         "report_to": "none",
     }
     write_yaml(target / "sft.yaml", config, COMMAND)
     words = Words(
+        name="model_name_or_path",
+        template=f"chat_template_path: {TEMPLATE}" if ends else "the tokenizer's",
+        template_differs="" if ends else "the base's, whatever the study's was",
         rank="lora_r",
         alpha="lora_alpha",
         modules=f"lora_target_modules: {modules}",
         base=", ".join(f"{key}: {value}" for key, value in _base_weights(source.bits).items())
         or f"dtype: {config['dtype']}",
-        length="max_length",
+        length=f"max_length: {recipe.max_length}",
         batch="per_device_train_batch_size",
         accumulation="gradient_accumulation_steps",
         packing=f"packing: {source.packed}",

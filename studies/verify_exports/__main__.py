@@ -146,6 +146,11 @@ def compare(name: str, found: Mapping[str, Any], facts: Mapping[str, Any]) -> li
         "order": "sequential",
         "packing": facts["packed"],
         "length": recipe.max_length,
+        "max_steps": steps.total,
+        "per_step": facts["per_step"],
+        "dropout": 0.0,
+        "clip": 1.0,
+        "seed": facts["seed"],
     }
     if isinstance(facts["modules"], list):
         wanted["modules"] = facts["modules"]
@@ -182,6 +187,8 @@ def verify(
         "steps": source.steps,
         "packed": source.packed,
         "modules": source.modules,
+        "per_step": source.per_step,
+        "seed": source.facts["seed"],
     }
     made: dict[str, Any] = {}
     for name in names:

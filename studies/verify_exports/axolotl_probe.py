@@ -43,6 +43,11 @@ def main(file: str, base: str, rows: int) -> None:
             "length": config["sequence_len"],
             "packing": config["sample_packing"],
             "order": "sequential" if config["curriculum_sampling"] else "random",
+            "max_steps": config["max_steps"],
+            "per_step": config["micro_batch_size"] * config["gradient_accumulation_steps"],
+            "dropout": config["lora_dropout"],
+            "clip": config["max_grad_norm"],
+            "seed": config["seed"],
         },
         "labels": labels,
     }

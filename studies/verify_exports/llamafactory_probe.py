@@ -47,6 +47,11 @@ def main(file: str, base: str, rows: int) -> None:
             "length": data.cutoff_len,
             "packing": data.packing,
             "order": "sequential" if tuning.disable_shuffling else "random",
+            "max_steps": training.max_steps,
+            "per_step": training.per_device_train_batch_size * training.gradient_accumulation_steps,
+            "dropout": tuning.lora_dropout,
+            "clip": training.max_grad_norm,
+            "seed": training.seed,
         },
         "labels": [[t for t in dataset[n]["labels"] if t != -100] for n in range(rows)],
     }

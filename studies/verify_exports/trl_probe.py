@@ -1,7 +1,7 @@
 """Run by TRL's own environment: its parser on sft.yaml, its labels, and its losses of some steps.
 
 Prints one line of JSON: `read` (fields as parsed), `labels` (token ids that are trained, of the
-first rows), `batches` (rows of each step) and `losses` (of each step).
+first rows) and `losses` (of each step).
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ def main(file: str, base: str, steps: int, rows: int) -> None:
     """Parse, tokenise, train."""
     with tempfile.TemporaryDirectory() as scratch:
         words = ["--config", file, "--model_name_or_path", base, "--output_dir", scratch]
-        words += ["--max_steps", str(steps), "--logging_steps", "1", "--save_strategy", "no"]
+        words += ["--logging_steps", "1", "--save_strategy", "no"]
         parsed = make_parser().parse_args_and_config([*words, "--disable_tqdm", "true"])
         _, training, model, data = parsed[:4]
+        written, training.max_steps = training.max_steps, steps
         training.model_init_kwargs = {
             "dtype": model.dtype,
             "attn_implementation": model.attn_implementation,
@@ -46,11 +47,14 @@ def main(file: str, base: str, steps: int, rows: int) -> None:
             "length": training.max_length,
             "packing": training.packing,
             "order": training.train_sampling_strategy,
+            "max_steps": written,
+            "per_step": training.per_device_train_batch_size * training.gradient_accumulation_steps,
+            "dropout": model.lora_dropout,
+            "clip": training.max_grad_norm,
+            "seed": training.seed,
         },
         "labels": [[t for t in example["labels"] if t != -100] for example in examples],
-        "per_step": training.per_device_train_batch_size * training.gradient_accumulation_steps,
         "losses": [line["loss"] for line in trainer.state.log_history if "loss" in line],
-        "rates": [line["learning_rate"] for line in trainer.state.log_history if "loss" in line],
     }
     print(json.dumps(found))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from objectives.rows import hash_file, write_sums
 from search.errors import BadInput
 from search.read_recipe import read_recipe
 from tests.simulated import Simulation
@@ -164,6 +165,18 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return simulation.path / "recipe"
 
 
+def signed(
+    recipe: Path, part: Callable[[Any], dict[str, Any]], key: str, value: object = "x"
+) -> None:
+    """Change a value of recipe.json, and its hash with it."""
+    facts = json.loads((recipe / "recipe.json").read_text())
+    part(facts)[key] = value
+    (recipe / "recipe.json").write_text(json.dumps(facts))
+    lines = (recipe / "sha256").read_text().splitlines()
+    hashes = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    write_sums(recipe, hashes | {"recipe.json": hash_file(recipe / "recipe.json")})
+
+
 RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "recipe.json is cut": (lambda recipe: cut(recipe / "recipe.json"), "recipe.json"),
     "recipe.json is edited": (
@@ -182,6 +195,14 @@ RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "recipe.json lacks a part": (
         lambda recipe: edit(recipe / "recipe.json", base=3),
         "base: id must be text",
+    ),
+    "a task's error is text": (
+        lambda recipe: signed(recipe, lambda facts: facts["score"]["tasks"]["alpha"], "stderr"),
+        "score: tasks must be",
+    ),
+    "the metric is gone": (
+        lambda recipe: signed(recipe, lambda facts: facts["score"], "metric", None),
+        "score: metric must be",
     ),
     "the adapter is cut": (
         lambda recipe: cut(recipe / "adapter/adapter_model.safetensors"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.errors import WorkerFailed
+from search.errors import OutOfMemory, WorkerFailed
 from search.worker import QUIET_S
 from studies.bench_faults.days import Shaken
 from tests.simulated import Simulation
@@ -88,6 +88,28 @@ def test_a_short_job_is_late_for_the_first_part_alone(tmp_path: Path) -> None:
     _, summary = hang(tmp_path / "run", HALF_HOUR, ("final", 0))
     assert summary["final"]["items"] >= 2 * 16
     assert 0 < summary["overshoot_s"] < QUIET_S + LOAD_S
+
+
+@pytest.mark.parametrize("error", [WorkerFailed("crash"), OutOfMemory("full")])
+@pytest.mark.parametrize("items", PARTS)
+def test_a_part_that_fails_again_and_again_costs_itself_alone(
+    items: str, error: WorkerFailed, tmp_path: Path
+) -> None:
+    """What need not be scored does not end a job, however much time there is."""
+    seen = Counter[str]()
+
+    def fail(point: str, what: str) -> None:
+        seen[what] += point == "evaluate"
+        if point == "evaluate" and what == f"final on {items}" and seen[what] > 1:
+            raise error
+
+    made = Simulation(tmp_path / "run", HALF_HOUR)
+    folder = made.run(fail=fail, load_s=1.0)
+    summary = json.loads((folder.path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["overshoot_s"] == 0
+    assert summary["final"]["items"] == (2 * 16 if items == "final" else SCORED)
+    assert summary["final"]["heldout"]
+    assert any(f"only 16 items per task of {items} scored: " in line for line in made.view.lines)
 
 
 def test_everything_that_hangs_stops_the_job_and_the_same_command_ends_it(tmp_path: Path) -> None:

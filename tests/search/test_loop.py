@@ -19,7 +19,9 @@ from objectives.objective import Scores
 from objectives.replay import CurveObjective
 from search.budget import read_ledger
 from search.errors import BadInput, BudgetTooSmall, Diverged, OutOfMemory, WorkerFailed
+from search.export.source import steps_of
 from search.proposals import _copy
+from search.read_recipe import read_recipe
 from studies.catalog import find
 from tests.simulated import Simulation
 
@@ -309,7 +311,11 @@ def test_a_final_run_that_goes_wrong_still_gives_a_recipe(error: Exception, tmp_
     simulation.run(fail=failing("final", error))
     final = summary_of(simulation)["final"]
     assert final["accuracy"] > 0
-    assert (simulation.path / "recipe" / "recipe.json").is_file()
+    training = read_recipe(simulation.path / "recipe")["training"]
+    assert 0 < training["steps"] == training["total_steps"]
+    decayed = not isinstance(error, OutOfMemory | Diverged)
+    assert (training["decay_start"] < training["total_steps"]) == decayed
+    assert steps_of(training).exact
 
 
 @pytest.mark.parametrize("error", [OutOfMemory("full"), Diverged("nan")])
