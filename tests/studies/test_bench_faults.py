@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from objectives.objective import Progress
 from objectives.process import Process
 from search.budget import SimulatedClock
 from search.errors import BadInput, WorkerFailed
-from studies.bench_faults import kills
+from studies.bench_faults import kills, real
 from studies.bench_faults.__main__ import main
 from studies.bench_faults.days import CHANCES, Killed, Troubles, day
 
@@ -140,3 +141,72 @@ def test_the_command_counts_what_it_saw(tmp_path: Path, capsys: pytest.CaptureFi
     assert found["days"]["lost"] == []
     assert main(["--days", "-1"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+SIGNS = [
+    (0.0, "begun", "load", None, 0),
+    (1.0, "begun", "train", "0", 0),
+    *((1.0 + k, "at", "train", "0", 100 * k) for k in range(1, 8)),
+    # killed here; a checkpoint was taken after 300 tokens
+    (20.0, "begun", "load", None, 0),
+    (21.0, "begun", "train", "0", 0),
+    *((18.0 + k, "at", "train", "0", 100 * k) for k in range(4, 9)),
+    (27.0, "done", "train", "0", 0),
+    (27.5, "begun", "evaluate", "0", 0),
+    (28.0, "begun", "train", "0", 0),
+    (29.0, "at", "train", "0", 900),
+    (30.0, "done", "train", "0", 0),
+]
+
+
+def signed(out: Path, signs: list[tuple[float, str, str, str | None, int]]) -> Path:
+    """A run folder with signs of its training processes."""
+    (out / "trials").mkdir(parents=True)
+    text = "".join(json.dumps(sign) + "\n" for sign in signs)
+    (out / "trials" / real.SIGNS).write_text(text)
+    return out
+
+
+def test_what_a_kill_cost_is_told_by_the_signs_before_and_after_it(tmp_path: Path) -> None:
+    """From the first step that was done again to the last one before the kill."""
+    found = real.lost(signed(tmp_path / "run", SIGNS))
+    assert (found.seconds, found.most_s, found.segments) == (3.0, 3.0, 0)
+
+
+def test_a_segment_that_was_answered_and_is_trained_again_is_told(tmp_path: Path) -> None:
+    """That must not happen once its checkpoint is on the disk."""
+    again = [*SIGNS, (40.0, "begun", "train", "0", 0), (41.0, "at", "train", "0", 500)]
+    found = real.lost(signed(tmp_path / "run", again))
+    assert found.segments == 1
+    assert found.seconds > 3.0
+
+
+def test_a_long_loss_or_a_broken_recipe_is_a_complaint(tmp_path: Path) -> None:
+    """The examination can fail."""
+    long = [(when * 40, *rest) for when, *rest in SIGNS]
+    _, complaints = real.examine(signed(tmp_path / "run", long))  # type: ignore[arg-type]
+    assert any("lost by one kill" in text for text in complaints)
+    assert any("recipe.json" in text for text in complaints)
+
+
+def test_the_training_process_leaves_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what it is asked, how far it came, and that it answered."""
+    out = io.StringIO()
+    process = real.Noted(out)
+    monkeypatch.setattr(process, "op_load", lambda **_: {})
+
+    def train(**_: object) -> dict[str, object]:
+        process.listen(Progress(phase="train", done=0.5, tokens=77))
+        return {}
+
+    monkeypatch.setattr(process, "op_train", train)
+    process.handle({"op": "load", "run_dir": str(tmp_path)})
+    process.handle({"op": "train", "trial": "3"})
+    assert [(event, op, trial, tokens) for _, event, op, trial, tokens in real.signs(tmp_path)] == [
+        ("begun", "load", None, 0),
+        ("done", "load", None, 0),
+        ("begun", "train", "3", 0),
+        ("at", "train", "3", 77),
+        ("done", "train", "3", 0),
+    ]
+    assert out.getvalue().count("\n") == 3
