@@ -26,6 +26,9 @@ from objectives.quantize import find_device
 from objectives.rows import iterate_jsonl, write_jsonl
 from search.budget import read_ledger
 from search.export.__main__ import main as export
+from search.folder import RunFolder
+from search.report.__main__ import study_name
+from search.store import Store
 from tests.objectives.test_harness import DATA, KINDS, RULES
 from tests.objectives.test_harness import write as write_task
 from tests.objectives.test_harness import write_rows as write_task_rows
@@ -381,6 +384,24 @@ def study():
 """
 
 
+def evaluations(folder: Path) -> set[tuple[float, float]]:
+    """(accuracy, gpu_hours) of every early evaluation."""
+    records = Store(RunFolder(folder), study_name(folder)).records()
+    return {(rung.accuracy, rung.gpu_hours) for record in records for rung in record.rungs}
+
+
+def not_beaten(points: set[tuple[float, float]]) -> set[tuple[float, float]]:
+    """Those that no other is at least as good as in both; one by one."""
+    return {
+        (accuracy, hours)
+        for accuracy, hours in points
+        if not any(
+            other >= accuracy and cost <= hours and (other, cost) != (accuracy, hours)
+            for other, cost in points
+        )
+    }
+
+
 @pytest.mark.slow
 def test_the_real_model_is_fine_tuned_end_to_end(embedded: Base, tmp_path: Path) -> None:
     """SmolLM2 on two tasks: search, pruning, final run, export; better than the base model."""
@@ -398,7 +419,10 @@ def test_the_real_model_is_fine_tuned_end_to_end(embedded: Base, tmp_path: Path)
     assert wall < 300
     check_contract(out, wall)
     summary = summary_of(out)
-    assert len(summary["pareto"]) >= 2
+    front = {(point["accuracy"], point["gpu_hours"]) for point in summary["pareto"]}
+    points = evaluations(out)
+    assert len(points) >= 6
+    assert front == {(round(a, 5), round(hours, 6)) for a, hours in not_beaten(points)}
     assert sum(summary["trials"].values()) >= 6
     assert summary["final"]["accuracy"] > summary["base"]["accuracy"]
     assert rescore(embedded, out, "final", tmp_path) == summary["final"]["per_task"]
