@@ -77,29 +77,30 @@ class Lost:
 def lost(out: Path) -> Lost:
     """What was lost, from the signs that a job's training processes left."""
     found = Lost()
-    seen: dict[str, list[tuple[float, int]]] = {}
-    """By trial: when how many tokens were trained, what is lost taken back."""
+    seen: dict[str, list[tuple[float, float, int]]] = {}
+    """By trial: from when to when a step led to how many tokens, what is lost taken back."""
     answered: dict[str, int] = {}
-    fresh = ""
+    fresh, began = "", 0.0
     for when, event, op, trial, tokens in signs(out):
         if op != "train":
             continue
         if event == "begun":
-            fresh = trial
+            fresh, began = trial, when
         elif event == "at":
             before = seen.setdefault(trial, [])
             if fresh == trial:
-                again = [at for at in before if at[1] >= tokens]
+                again = [step for step in before if step[2] >= tokens]
                 if again:
-                    seconds = before[-1][0] - again[0][0]
+                    seconds = before[-1][1] - again[0][0]
                     found.seconds += seconds
                     found.most_s = max(found.most_s, seconds)
                     found.segments += answered.get(trial, 0) >= tokens
                     del before[-len(again) :]
                 fresh = ""
-            before.append((when, tokens))
+            before.append((began, when, tokens))
+            began = when
         elif event == "done" and seen.get(trial):
-            answered[trial] = seen[trial][-1][1]
+            answered[trial] = seen[trial][-1][2]
     return found
 
 
