@@ -102,16 +102,14 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_sums(folder: Path, hashes: Mapping[str, str] | None = None) -> None:
-    """Write a folder's sums, which `sha256sum --check sha256` reads.
+def sums_of(folder: Path) -> dict[str, str]:
+    """sha256 in hex of all files of a folder, by name in it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {str(file.relative_to(folder)): hash_file(file) for file in files}
 
-    Args:
-        folder: where the files are.
-        hashes: sha256 in hex, by name in the folder; of all of its files if not given.
-    """
-    if hashes is None:
-        files = sorted(file for file in folder.rglob("*") if file.is_file())
-        hashes = {str(file.relative_to(folder)): hash_file(file) for file in files}
+
+def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write a folder's sums, as `sums_of` gives them; `sha256sum --check sha256` reads them."""
     text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     (folder / SUMS).write_text(text, encoding="utf-8")
 

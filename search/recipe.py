@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
-from objectives.rows import SUMS, TEMPLATE, hash_file, line_of, write_jsonl, write_sums
+from objectives.rows import SUMS, TEMPLATE, hash_file, line_of, sums_of, write_jsonl, write_sums
 from search import formats
 from search.export.card import model_card
 from search.final import FINAL
@@ -29,15 +29,14 @@ def export_recipe(job: Job) -> None:
         write_jsonl(target / "data" / f"{items}.jsonl", scored_items(job.folder, items))
     copy_sides(job.folder.path / "data", target / "data")
     (target / "data" / SUMS).unlink(missing_ok=True)  # of an export that was cut short
-    files = sorted(file for file in (target / "data").rglob("*") if file.is_file())
-    hashes = {str(file.relative_to(target / "data")): hash_file(file) for file in files}
+    hashes = sums_of(target / "data")
     write_sums(target / "data", hashes)
     facts = recipe_facts(job, hashes)
     job.folder.write("recipe/recipe.json", facts)
     (target / "adapter" / "README.md").write_text(model_card(facts), encoding="utf-8")
-    adapter = (file for file in (target / "adapter").rglob("*") if file.is_file())
-    own = [target / "recipe.json", *sorted(adapter)]
-    write_sums(target, {str(file.relative_to(target)): hash_file(file) for file in own})
+    adapter = sums_of(target / "adapter")
+    own = {"recipe.json": hash_file(target / "recipe.json")}
+    write_sums(target, own | {f"adapter/{name}": digest for name, digest in adapter.items()})
 
 
 def copy_sides(source: Path, target: Path) -> None:

@@ -47,7 +47,7 @@ def export(run_dir: Path, targets: Sequence[str]) -> list[str]:
     Raises:
         BadInput: there is no recipe, it is damaged, or the folder cannot be written to.
     """
-    from objectives.rows import write_sums  # noqa: PLC0415  # --help answers without it
+    from objectives.rows import sums_of, write_sums  # noqa: PLC0415  # --help answers without it
     from search.export.source import Unsuitable, open_recipe  # noqa: PLC0415  # likewise
 
     source = open_recipe(run_dir)
@@ -59,7 +59,7 @@ def export(run_dir: Path, targets: Sequence[str]) -> list[str]:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             import_module(f"search.export.{name}").write(source, part)
-            write_sums(part)
+            write_sums(part, sums_of(part))
             shutil.rmtree(folder, ignore_errors=True)
             part.replace(folder)
         except Unsuitable as error:

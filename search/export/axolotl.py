@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from search.export.common import FLASH, PLAIN, Words, carried, optimizer, schedule, write_yaml
+from search.export.common import FLASH, PLAIN, Words, carried, optimizer, schedule, told, write_yaml
 from search.export.fidelity import write_table
 from search.export.source import ROWS, Source
 
@@ -76,7 +76,7 @@ def write(source: Source, target: Path) -> None:
         template="chat_template: jinja" if own else "chat_template: the tokenizer's",
         rank="lora_r",
         alpha="lora_alpha",
-        modules=", ".join(f"{key}: {value}" for key, value in modules.items()),
+        modules=told(modules),
         base=f"adapter: {config['adapter']}, load_in_4bit: {source.bits == 4}, "
         f"load_in_8bit: {source.bits == 8}",
         length=f"sequence_len: {recipe.max_length}",

@@ -70,6 +70,11 @@ def optimizer(source: Source) -> dict[str, Any]:
     }
 
 
+def told(fields: Mapping[str, Any]) -> str:
+    """Keys and values of a file, for FIDELITY.md."""
+    return ", ".join(f"{key}: {value}" for key, value in fields.items())
+
+
 def write_yaml(file: Path, config: Mapping[str, Any], command: str) -> None:
     """A trainer's file, its command in the first line."""
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from search.export.common import PLAIN, Words, carried, optimizer, schedule, write_yaml
+from search.export.common import PLAIN, Words, carried, optimizer, schedule, told, write_yaml
 from search.export.fidelity import write_table
 from search.export.source import ROWS, Source
 
@@ -78,8 +78,7 @@ def write(source: Source, target: Path) -> None:
         rank="lora_rank",
         alpha="lora_alpha",
         modules=f"lora_target: {modules}",
-        base=", ".join(f"{key}: {value}" for key, value in _base_weights(source.bits).items())
-        or f"bf16: {not source.on_cpu}",
+        base=told(_base_weights(source.bits)) or f"bf16: {not source.on_cpu}",
         length=f"cutoff_len: {config['cutoff_len']}",
         batch="per_device_train_batch_size",
         accumulation="gradient_accumulation_steps",

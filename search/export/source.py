@@ -58,9 +58,20 @@ class Source:
     """Rows of data/train.jsonl."""
     turns: int
     """Rows with more than one assistant message, of which ours trains the last alone."""
-    steps: Steps
-    per_step: int
-    """Packs per optimizer step, or rows where nothing is packed."""
+
+    @property
+    def steps(self) -> Steps:
+        """Its schedule."""
+        return steps_of(self.facts["training"])
+
+    @property
+    def per_step(self) -> int:
+        """Packs per optimizer step, or rows where nothing is packed."""
+        recipe = self.recipe
+        if self.packed:
+            return max(1, round(recipe.tokens_per_step / recipe.max_length))
+        done: int = self.facts["training"]["steps"]
+        return max(1, round(self.rows / done))
 
     @property
     def recipe(self) -> Recipe:
@@ -81,7 +92,7 @@ class Source:
     @property
     def on_cpu(self) -> bool:
         """Whether the recipe was trained on a CPU, and so in float32."""
-        return _on_cpu(self.facts)
+        return str(self.facts["device"]).startswith("CPU")
 
     @property
     def packed(self) -> bool:
@@ -162,24 +173,7 @@ def open_recipe(folder: Path) -> Source:
     for row in iterate_jsonl(folder / ROWS):
         rows += 1
         turns += sum(message["role"] == "assistant" for message in row["messages"]) > 1
-    recipe: Recipe = facts["recipe"]
-    done = facts["training"]["steps"]
-    if recipe.packing and not _on_cpu(facts):
-        per_step = round(recipe.tokens_per_step / recipe.max_length)
-    else:
-        per_step = round(rows / done)
-    return Source(
-        folder=folder,
-        facts=facts,
-        rows=rows,
-        turns=turns,
-        steps=steps_of(facts["training"]),
-        per_step=max(1, per_step),
-    )
-
-
-def _on_cpu(facts: dict[str, Any]) -> bool:
-    return str(facts["device"]).startswith("CPU")
+    return Source(folder=folder, facts=facts, rows=rows, turns=turns)
 
 
 def steps_of(training: dict[str, Any]) -> Steps:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.rows import TEMPLATE, write_jsonl
-from search.export.common import FLASH, PLAIN, Words, carried, optimizer, schedule, write_yaml
+from search.export.common import FLASH, PLAIN, Words, carried, optimizer, schedule, told, write_yaml
 from search.export.fidelity import write_table
 from search.export.source import Source
 
@@ -65,8 +65,7 @@ def write(source: Source, target: Path) -> None:
         rank="lora_r",
         alpha="lora_alpha",
         modules=f"lora_target_modules: {modules}",
-        base=", ".join(f"{key}: {value}" for key, value in _base_weights(source.bits).items())
-        or f"dtype: {config['dtype']}",
+        base=told(_base_weights(source.bits)) or f"dtype: {config['dtype']}",
         length=f"max_length: {recipe.max_length}",
         batch="per_device_train_batch_size",
         accumulation="gradient_accumulation_steps",
