@@ -151,7 +151,7 @@ def go_on(job: Job, winner: Record) -> Trained:
     evaluation = sum(job.forecast.evaluation_s[items] for items in ITEMS)
     plan = job.planned()
     margin = min(plan.margin_s, margin_of(job.left()))
-    seconds = job.left() - KNOWN * evaluation - plan.export_s - margin
+    seconds = max(0.0, job.left() - KNOWN * evaluation - plan.export_s - margin)
     noted = job.store.noted("final_schedule")
     if noted:
         schedule = Schedule(**noted)
@@ -165,13 +165,20 @@ def go_on(job: Job, winner: Record) -> Trained:
         winner.recipe,
         schedule,
         schedule.total_steps or 0,
-        max(0.0, seconds),
+        seconds,
         lambda p: job.listen(FINAL, p),
     )
 
 
 def foresee(job: Job, winner: Record, schedule: Schedule, seconds: float) -> None:
-    """Keep and tell what is expected of the final run, before it is known."""
+    """Keep and tell what is expected of the final run, before it is known.
+
+    Args:
+        job: the job.
+        winner: whose checkpoint it goes on from.
+        schedule: at most so many steps.
+        seconds: of training, 0 or more.
+    """
     tokens = (schedule.total_steps or 0) * winner.recipe.tokens_per_step
     points = [(rung.tokens, rung.accuracy) for rung in winner.rungs]
     foreseen = forecast_accuracy(points, tokens, len(job.folder.items("search")))

@@ -65,8 +65,9 @@ def kept_scores(
         check_finite(known, f"{name} on {items}: ")
         job.folder.write_scores(file, known)
         job.store.note(f"seconds_{file}", round(timed, 3))
-    timed = job.store.noted(f"seconds_{file}") * share_left_out(job, items, known)
-    job.forecast.learn_evaluation(items, timed)
+    if any(score.correct for score in known.values()):  # no item says nothing of what items take
+        timed = job.store.noted(f"seconds_{file}") * share_left_out(job, items, known)
+        job.forecast.learn_evaluation(items, timed)
     return known
 
 
@@ -76,10 +77,9 @@ def per_task(job: Job, items: str) -> int:
 
 
 def share_left_out(job: Job, items: str, scores: Scores) -> float:
-    """How many times as many items there are as were scored; at least 1."""
-    there = per_task(job, items)
-    scored = max((len(score.correct) for score in scores.values()), default=0)
-    return max(1.0, there / scored) if scored else 1.0
+    """How many times as many items there are as were scored, at least one; at least 1."""
+    scored = max(len(score.correct) for score in scores.values())
+    return max(1.0, per_task(job, items) / scored)
 
 
 def is_kept(job: Job, trial: str | None, items: str) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from objectives.base import EMBEDDED, Base, resolve
@@ -13,27 +16,35 @@ from tests.tiny import make_tiny_model
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests compute on the CPU, whatever the machine has; `-m gpu` runs those that need a GPU."""
+    """What libraries read once, as they are imported, is set before any test module is.
+
+    Tests compute on the CPU, whatever the machine has (`-m gpu` runs those that need a GPU), have a
+    home of their own, and no hub. RECIPE_SEARCH_CACHE may be given from outside to spare the
+    embedded model's download.
+    """
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
     if "gpu" not in config.getoption("markexpr"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+    home = Path(tempfile.mkdtemp(prefix="recipe-search-home-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    patch.setenv("HOME", str(home))
+    patch.setenv("HF_HOME", str(home / "hf"))
+    patch.setenv("HF_HUB_OFFLINE", "1")
+    if "RECIPE_SEARCH_CACHE" not in os.environ:
+        patch.setenv("RECIPE_SEARCH_CACHE", str(home / "recipe-search"))
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _isolation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Caches in a temporary folder, hub switched off, a user and a token that must not get out.
-
-    RECIPE_SEARCH_CACHE may be given from outside to spare the embedded model's download.
-    """
+def _somebody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A user and a token that must not get out; the name of the temporary folder is not theirs."""
+    tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        patch.setenv("HOME", str(home))
-        patch.setenv("HF_HOME", str(home / "hf"))
-        patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("HF_TOKEN", "hf_theSecretOfSomebody")
         patch.setenv("USER", "somebody-with-a-name")
         patch.setenv("LOGNAME", "somebody-with-a-name")
-        if "RECIPE_SEARCH_CACHE" not in os.environ:
-            patch.setenv("RECIPE_SEARCH_CACHE", str(home / "recipe-search"))
         yield
 
 

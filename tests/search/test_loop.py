@@ -462,6 +462,26 @@ def test_a_machine_that_becomes_slow_at_the_end_scores_fewer_items_and_is_in_tim
     assert any("items per task of final scored" in line for line in simulation.view.lines)
 
 
+@pytest.mark.parametrize("slowness", [60.0, 100.0])
+def test_a_machine_that_is_slow_for_a_while_takes_no_time_from_before(
+    slowness: float, tmp_path: Path
+) -> None:
+    """Items that were not scored say nothing of what the others will take."""
+    simulation = Simulation(tmp_path / "run", budget_s=1200)
+
+    def slow(point: str, trial: str) -> None:
+        assert simulation.objective is not None
+        if point == "evaluate" and simulation.store().noted("winner") is not None:
+            simulation.objective.slowness = slowness if trial.startswith("base") else 1.0
+
+    simulation.run(fail=slow)
+    summary, store = summary_of(simulation), simulation.store()
+    assert any("only 0 items per task of" in line for line in simulation.view.lines)
+    before = store.records()[store.noted("winner")].rungs[-1].gpu_hours
+    assert summary["forecast_final"]["gpu_hours"] >= before
+    assert summary["overshoot_s"] == 0
+
+
 def test_a_search_on_a_real_database_can_be_loaded_by_optuna(tmp_path: Path) -> None:
     """Two directions with their names; SQLite gives the same search as memory."""
     simulation = Simulation(tmp_path / "run", budget_s=3600)
