@@ -104,14 +104,14 @@ def _ternary(axes: Axes, sample: Sample, winner: int | None) -> None:
             ((0, part), (rest, part)),
             ((part, 0), (0, part)),
         ):
-            x, y = zip(*(_corner(*end) for end in ends), strict=True)
+            x, y = zip(*(corner(*end) for end in ends), strict=True)
             axes.plot(x, y, color=colour("line"), lw=0.8)
     kinds = classes(sample.losses)
     for record, kind in sorted(zip(sample.records, kinds, strict=True), key=lambda pair: pair[1]):
         shares = [record.recipe.mixture.get(name, 0.0) for name in names]
         look = _mark(record, winner) or {"marker": "o", "color": colour(CLASSES[kind][1])}
         size = 7 if _mark(record, winner) else 4.5
-        axes.plot(*([v] for v in _corner(shares[1], shares[2])), lw=0, ms=size, **look)
+        axes.plot(*([v] for v in corner(shares[1], shares[2])), lw=0, ms=size, **look)
     corners = ((0.0, -0.03, "top"), (1.0, -0.03, "top"), (0.5, height + 0.03, "bottom"))
     for (left, up, place), name in zip(corners, names, strict=True):
         style: dict[str, Any] = {"size": 8.5, "color": colour("ink"), "ha": "center", "va": place}
@@ -120,7 +120,7 @@ def _ternary(axes: Axes, sample: Sample, winner: int | None) -> None:
     axes.set_axis_off()
 
 
-def _corner(second: float, third: float) -> tuple[float, float]:
+def corner(second: float, third: float) -> tuple[float, float]:
     """Where shares of the second and third source lie in the triangle."""
     return second + third / 2, third * math.sqrt(3) / 2
 
