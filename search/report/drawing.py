@@ -50,7 +50,7 @@ def render(figure: Figure, name: str) -> Picture:
     ):
         warnings.filterwarnings("ignore", message="Glyph")  # a sign of a name that no font has
         figure.savefig(file, format="svg", facecolor="white", metadata=nothing)
-        figure.set_layout_engine("none")  # it is laid out by now
+        figure.set_layout_engine(None)  # it is laid out by now; with one, it is drawn twice
         return Picture(file.getvalue(), to_png(figure))
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 BEST = 0.25
 """The part of the trials that counts as good."""
-REPEATS = 40
+REPEATS = 20
 """Halves, and shuffles. They are drawn with a fixed seed: the same folder gives the same report."""
-MOST = 200
+MOST = 100
 """Trials that importances are computed from; of more, as many evenly by number."""
 
 

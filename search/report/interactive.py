@@ -90,13 +90,12 @@ def pareto(facts: Facts) -> go.Figure | None:
     figure = blank("Pareto front: accuracy versus cost")
     front = {(point["trial"], point["tokens"]) for point in facts.summary["pareto"]}
     beaten = [(t, r) for t, r in rungs if (t.number, r.tokens) not in front]
-    pruned = [(t, r) for t, r in beaten if group_of(t, winner) in {Group.PRUNED, Group.FAILED}]
-    others = [pair for pair in beaten if pair not in pruned]
-    for name, pairs, colour, opacity in (
-        ("of pruned trials", pruned, "faint", 0.5),
-        ("dominated", others, "search-soft", 0.8),
+    for name, weak, colour, opacity in (
+        ("of pruned trials", True, "faint", 0.5),
+        ("dominated", False, "search-soft", 0.8),
     ):
-        if pairs:
+        ended = {Group.PRUNED, Group.FAILED}
+        if pairs := [(t, r) for t, r in beaten if (group_of(t, winner) in ended) == weak]:
             _evaluations(figure, pairs, winner, name, {"color": either(colour), "size": 6}, opacity)
     _front(figure, [(t, r) for t, r in rungs if (t.number, r.tokens) in front], winner)
     _outcome(figure, facts)

@@ -86,7 +86,9 @@ def slices_figure(sample: Sample, winner: int | None) -> Figure | None:
     if not axes or sample.n < 2:
         return None
     lines = math.ceil(len(axes) / 2)
-    figure = Figure(figsize=(WIDTH, 0.5 + 1.35 * lines), layout="constrained")
+    height = 0.5 + 1.35 * lines
+    figure = Figure(figsize=(WIDTH, height))  # laid out by hand: constrained takes a second for it
+    figure.subplots_adjust(0.13, 0.3 / height, 0.96, 1 - 0.55 / height, 0.08, 0.55)
     grid = figure.subplots(lines, 2, sharey=True, squeeze=False)
     top = ceiling(sample.losses)
     for place, panel in enumerate(grid.flat):
@@ -97,8 +99,8 @@ def slices_figure(sample: Sample, winner: int | None) -> Figure | None:
         _slice(panel, sample, axes[place], winner, top)
     least = min(sample.losses)
     grid[0, 0].set_ylim(least - 0.06 * (top - least or 1.0), top + 0.08 * (top - least or 1.0))
-    figure.supylabel(f"loss at rung {sample.rung}", size=9, color=colour("ink"))
-    figure.legend(handles=entries(sample, winner), loc="outside upper left", ncols=3, **legend())
+    figure.supylabel(f"loss at rung {sample.rung}", x=0.01, size=9, color=colour("ink"))
+    figure.legend(handles=entries(sample, winner), loc="upper left", ncols=3, **legend())
     return figure
 
 

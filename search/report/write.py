@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.folder import RunFolder
     from search.store import Store
 
+NEEDED = (
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "optuna.importance",  # it takes scikit-learn in
+    "search.report.html",
+    "search.report.pictures",
+)
+"""Modules that a report needs and a command's `--help` must not pay for."""
+
 
 def get_ready() -> None:
     """Import what a report needs, which takes a second or two, while there is nothing to do."""
-    import search.report.html  # noqa: PLC0415  # --help must not pay for matplotlib
-    import search.report.pictures  # noqa: F401, PLC0415  # likewise
-    from search.report.embed import library  # noqa: PLC0415  # likewise
+    for name in NEEDED:
+        import_module(name)
+    from search.report.embed import library  # noqa: PLC0415  # --help must not pay for it
+    from search.report.interactive import blank  # noqa: PLC0415  # likewise
 
     library()
+    blank("").add_scatter()  # plotly imports its parts when they are used first
 
 
 def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> None:
