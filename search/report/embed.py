@@ -81,6 +81,7 @@ SCRIPT = """
   const script = document.createElement("script");
   script.textContent = await new Response(stream).text();
   document.head.append(script);
+  script.remove();  // it ran; its 5 MB of text are of no more use
   if (!window.Plotly) return;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const coarse = matchMedia("(pointer: coarse)").matches;

@@ -40,11 +40,11 @@ class Importance:
     high: float
     """The share that 1 of 20 halves goes beyond."""
     chance: float
-    """What 1 of 20 shuffles of the losses goes beyond, on the same scale; it can be above 1."""
+    """The most that `REPEATS` shuffles of the losses gave, on the same scale; it can be above 1."""
 
     @property
     def stands_out(self) -> bool:
-        """Whether it is more than chance gives in 19 of 20 shuffles."""
+        """Whether no shuffle gave as much; 1 of `REPEATS` + 1 axes of no effect does by luck."""
         return self.share > self.chance
 
 
@@ -81,7 +81,7 @@ def importances(sample: Sample) -> tuple[Importance, ...]:
                 share=share,
                 low=min(share, spread[cut]),
                 high=max(share, spread[-1 - cut]),
-                chance=sorted(shuffle[axis] for shuffle in shuffles)[-1 - cut] / total,
+                chance=max(shuffle[axis] for shuffle in shuffles) / total,
             )
         )
     return tuple(sorted(found, key=lambda one: -one.share))

@@ -75,10 +75,10 @@ def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]
             "importance",
             inline(pictures["importance"].svg, "importance", label),
             "PED-ANOVA: how differently an axis is distributed among the best quarter of "
-            f"{used} trials and among all of them. The shares sum to 1 whatever the data. Black: "
-            f"the share in nine of ten of {REPEATS} random halves of the trials. Orange: what "
-            f"19 of 20 of {REPEATS} shuffles of the losses stay within, which is what chance "
-            "gives; only an axis beyond it, in the darker blue, stands out.",
+            f"{used} trials and among all of them. The shares sum to 1 whatever the data. Thin line: "
+            f"the share in nine of ten of {REPEATS} random halves of the trials. Orange mark: the "
+            f"most that {REPEATS} shuffles of the losses gave, which is chance; only an axis "
+            "beyond it, in the stronger blue, stands out.",
         ),
         table(
             "Importance of each axis",
@@ -104,7 +104,10 @@ def lacking(sample: Sample) -> str:
 def outstanding(matter: Matter) -> str:
     """Which axes stand out, in a sentence."""
     names = [axis_name(one.axis) for one in matter.found if one.stands_out]
-    few = f"One axis in twenty passes this test by luck, and {len(matter.found)} axes were tried."
+    few = (
+        f"One axis in {REPEATS + 1} passes this test by luck, and {len(matter.found)} axes were "
+        "tried."
+    )
     if not names:
         return "No axis stands out from what chance gives: these trials do not tell what mattered."
     return f"Standing out from chance: {', '.join(names)}. {few}"

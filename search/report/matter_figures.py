@@ -66,7 +66,7 @@ def importance_figure(found: Sequence[Importance]) -> Figure | None:
         mew=1.8,
         lw=0,
         color=colour("default"),
-        label="chance stays within",
+        label="most that chance gave",
     )
     axes.plot([], [], color=colour("ink"), lw=1.2, label="in halves of the trials")
     axes.set_yticks(rows, [plain(axis_name(one.axis)) for one in shown])

@@ -106,23 +106,18 @@ def story(record: Record, chosen: str | None = None) -> list[Html]:
         steps.append(element("span", _rung(rung), class_="rung"))
         above = rung.rung + 1
         if above in reasons:
-            steps.append(join(f"promoted to rung {above}: {_because(reasons[above])}"))
+            why = reasons[above].removeprefix("promoted: ")
+            steps.append(join(f"promoted to rung {above}: {why}"))
         elif len(record.rungs) > above:
             steps.append(join(f"promoted to rung {above}"))
     told = record.reason in reasons.values() or record.reason == f"proposed: {record.origin}"
     if not told and record.reason:
         steps.append(element("strong", record.reason))
     if not record.finished:
-        waits = "trained" if len(record.rungs) <= record.promoted else "judged"
-        steps.append(join(f"not finished: it waits to be {waits} further"))
+        steps.append(join("not finished"))
     if chosen is not None:
         steps.append(element("strong", f"chosen for the final run: {chosen or 'reason not kept'}"))
     return steps
-
-
-def _because(reason: str) -> Html:
-    """A promotion's reason without the word that it begins with."""
-    return join(reason.removeprefix("promoted: "))
 
 
 def _recipe(record: Record) -> Html:

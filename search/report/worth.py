@@ -217,10 +217,10 @@ def _gained(facts: Facts, against: str) -> list[str]:
         if gain is None:
             continue
         mean, error = gain
-        unclear = abs(mean) < CLEAR * error or not error
-        few = "; a difference so small may be chance" if unclear else ""
+        spread = f"± {error:.3f}" if error else "on every item alike"
+        few = "; a difference so small may be chance" if abs(mean) <= CLEAR * error else ""
         said.append(
-            f"Item by item, the final run's accuracy{where} is {mean:+.3f} ± {error:.3f} against "
+            f"Item by item, the final run's accuracy{where} is {mean:+.3f} {spread} against "
             f"{whose}{few}."
         )
     return said

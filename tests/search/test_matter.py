@@ -85,9 +85,9 @@ def trial(number: int, losses: list[float], **params: Any) -> Record:
     )
 
 
-def drawn(count: int, *, noise: bool = False) -> list[Record]:
+def drawn(count: int, *, noise: bool = False, seed: int = 1) -> list[Record]:
     """Trials all over the space; their loss is the rank's, or nothing's."""
-    draw = random.Random(1)
+    draw = random.Random(seed)
     made = []
     for number in range(count):
         rank = round(math.exp(draw.uniform(math.log(4), math.log(64))))
@@ -148,9 +148,10 @@ def test_what_decides_the_loss_stands_out() -> None:
 
 def test_in_noise_hardly_anything_stands_out() -> None:
     """Shares sum to 1 there too; it is chance that tells them apart."""
-    found = importances(sample(drawn(60, noise=True)))
-    assert math.fsum(one.share for one in found) == pytest.approx(1)
-    assert sum(one.stands_out for one in found) <= 1
+    found = [importances(sample(drawn(40, noise=True, seed=seed))) for seed in range(6)]
+    assert all(math.fsum(one.share for one in each) == pytest.approx(1) for each in found)
+    assert len([one for each in found for one in each]) == 24
+    assert len([one for each in found for one in each if one.stands_out]) <= 3
 
 
 def test_few_trials_have_no_importances() -> None:

@@ -31,7 +31,9 @@ from search.report.embed import digest as hash_of
 from search.report.facts import gather, joined, paired_gain, without_paths
 from search.report.plots import pareto_figure
 from search.report.text import closing_lines
-from search.report.worth import comparisons
+from search.report.trials import story
+from search.report.worth import comparisons, recipe
+from search.report.worth_figure import SEARCHED, rows_of, worth_figure
 from search.report.write import write_report
 from search.request import Request, build_study
 from search.store import Record, Store
@@ -235,6 +237,34 @@ def test_every_trial_is_told_with_its_reason_recipe_and_origin(finished: Path) -
             assert f"{rung.tokens:,} tokens, loss {rung.loss:.3f}" in text
 
 
+def test_a_trials_story_is_told_in_order(finished: Path) -> None:
+    """Proposed, evaluated, promoted and why, ended, chosen and why."""
+    _, store = opened(finished)
+    found = next(r for r in store.records() if len(r.promotions) > 1 and r.finished)
+    told = [str(step) for step in story(found, "it is the best")]
+    assert told[0] == f"proposed: {escape(found.origin)}"
+    for rung, why in found.promotions:
+        place = told.index(f"promoted to rung {rung}: {escape(why.removeprefix('promoted: '))}")
+        assert f"rung {rung - 1}:" in told[place - 1]
+        assert f"rung {rung}:" in told[place + 1]
+    assert told[-2:] == [
+        f"<strong>{escape(found.reason)}</strong>",
+        "<strong>chosen for the final run: it is the best</strong>",
+    ]
+    of_old = [str(step) for step in story(replace(found, promotions=()))]
+    assert "promoted to rung 1" in of_old
+
+
+def test_a_trial_under_way_is_told_as_such(finished: Path) -> None:
+    """Without an end, and its first reason is not told twice."""
+    _, store = opened(finished)
+    record = replace(
+        store.records()[1], state=TrialState.RUNNING, rungs=(), promotions=(), origin="expert x"
+    )
+    told = [str(step) for step in story(replace(record, reason="proposed: expert x"))]
+    assert told == ["proposed: expert x", "not finished"]
+
+
 def test_every_point_of_the_pareto_front_is_told(finished: Path) -> None:
     """The front is a table too, not only a picture."""
     text = built(finished)
@@ -419,6 +449,55 @@ def test_an_empty_run_has_a_report(tmp_path: Path) -> None:
     for lack in ("No trial was proposed yet", "The ledger is empty", "there is no front"):
         assert lack in text
     assert (folder.path / "report" / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_worth_is_drawn_by_task_with_held_out_tasks_apart(finished: Path) -> None:
+    """Means first; each row has what was scored on all of its tasks, with its standard error."""
+    folder, store = opened(finished)
+    facts = gather(folder, store, summarise(folder, store))
+    rows = rows_of(facts)
+    assert [row.name for row in rows] == [SEARCHED, "alpha", "beta", "gamma"]
+    assert [row.heldout for row in rows] == [False, False, False, True]
+    for part in ("base", "default", "final"):
+        told = facts.summary[part]
+        assert rows[0].values[part] == pytest.approx((told["accuracy"], told["stderr"]), abs=1e-4)
+        assert rows[1].values[part][0] == pytest.approx(told["per_task"]["alpha"], abs=1e-4)
+        assert rows[3].values[part][0] == pytest.approx(told["heldout"]["gamma"], abs=1e-4)
+    figure = worth_figure(facts)
+    assert figure is not None
+    assert len(figure.axes[0].containers) == 3
+    assert worth_figure(replace(facts, scores={})) is None
+
+
+def test_a_small_difference_is_called_so(finished: Path) -> None:
+    """What two standard errors do not part may be chance."""
+    folder, store = opened(finished)
+    facts = gather(folder, store, summarise(folder, store))
+    scores = dict(facts.scores)
+    outcomes: dict[str, list[float]] = {
+        "final": [1.0, 0.0] * 23 + [1.0, 1.0],
+        "default": [1.0, 0.0] * 24,
+        "base": [0.0] * 48,
+    }
+    for part, correct in outcomes.items():
+        score = TaskScore(correct=correct, losses=[0.0] * 48)
+        scores[part] = dict.fromkeys(("alpha", "beta", "gamma"), score)
+    said = comparisons(replace(facts, scores=scores))
+    against = {name: [line for line in said if name in line] for name in ("default r", "base m")}
+    assert "may be chance" in against["default r"][0]
+    assert "chance" not in against["base m"][0]
+    assert any("on held-out tasks is +0.021" in line for line in said)
+
+
+def test_the_default_that_was_not_scored_is_still_described(finished: Path) -> None:
+    """Its recipe is known from its trial."""
+    folder, store = opened(finished)
+    summary = summarise(folder, store) | {"default": None}
+    said = recipe(gather(folder, store, summary))
+    assert (
+        f'<th scope="row">rank</th><td class="number">{summary["final"]["recipe"]["rank"]}' in said
+    )
+    assert '<td class="number">16</td></tr>' in said
 
 
 def test_an_error_bar_is_not_cut_off(finished: Path) -> None:
