@@ -274,9 +274,7 @@ class Store:
         promotions = (*(known for known in record.promotions if known[0] < rung), (rung, reason))
         plain = [list(promotion) for promotion in promotions]
         self._set(number, reason=reason, promotions=plain, promoted=rung)
-        self._records[number] = replace(
-            record, reason=reason, promotions=promotions, promoted=rung
-        )
+        self._records[number] = replace(record, reason=reason, promotions=promotions, promoted=rung)
 
     def complete(self, number: int) -> None:
         """Tell Optuna the values at the top rung."""
@@ -318,8 +316,8 @@ def mark_infeasible(trial: optuna.Trial) -> None:
     """Tell Optuna that a running trial's recipe does not fit into memory.
 
     optuna-dashboard 0.21 knows nothing of `set_constraint`, new in Optuna 5: it reads only the list
-    that samplers' `constraints_func` left before, and takes a trial without one for feasible. Optuna
-    reads both, as two constraints that are broken alike.
+    that samplers' `constraints_func` left before, and takes a trial without one for feasible.
+    Optuna reads both, as two constraints that are broken alike.
     """
     if "memory" not in trial.constraints:  # unless a kill came before its end was told
         trial.set_constraint("memory", 1.0)

@@ -75,10 +75,10 @@ def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]
             "importance",
             inline(pictures["importance"].svg, "importance", label),
             "PED-ANOVA: how differently an axis is distributed among the best quarter of "
-            f"{used} trials and among all of them. The shares sum to 1 whatever the data. Thin line: "
-            f"the share in nine of ten of {REPEATS} random halves of the trials. Orange mark: the "
-            f"most that {REPEATS} shuffles of the losses gave, which is chance; only an axis "
-            "beyond it, in the stronger blue, stands out.",
+            f"{used} trials and among all of them. The shares sum to 1 whatever the data. Thin "
+            f"line: the share in nine of ten of {REPEATS} random halves of the trials. Orange "
+            f"mark: the most that {REPEATS} shuffles of the losses gave, which is chance; only an "
+            "axis beyond it, in the stronger blue, stands out.",
         ),
         table(
             "Importance of each axis",
