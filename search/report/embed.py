@@ -111,17 +111,20 @@ SCRIPT = """
       live.setAttribute("role", "img");
       live.setAttribute("aria-label", card.querySelector("svg").getAttribute("aria-label"));
       card.append(live);
-      new ResizeObserver(() => live._fullLayout && draw(plot)).observe(card);
+      new ResizeObserver(() => live.drawn !== card.clientWidth && again(plot)).observe(card);
     }
+    live.drawn = card.clientWidth;
     card.classList.add("drawn");
     try {
-      await Plotly.react(live, figure.data, figure.layout, config);
+      await Plotly.newPlot(live, figure.data, figure.layout, config);
     } catch (error) {
       card.classList.remove("drawn");
       throw error;
     }
   };
-  const all = () => plots.forEach(draw);
+  let last = Promise.resolve();  // one after the other
+  const again = plot => { last = last.then(() => draw(plot)).catch(console.error); };
+  const all = () => plots.forEach(again);
   dark.addEventListener("change", all);
   all();
 })();

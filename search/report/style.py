@@ -117,7 +117,7 @@ overflow-x:auto}
 .card>svg{display:block;width:100%;min-width:19rem;max-width:36rem;height:auto;margin:0 auto}
 .card svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif!important}
 .live{width:100%;height:27rem}
-.drawn{overflow:visible}
+.drawn{overflow:hidden}
 .drawn>svg{display:none}
 figcaption{color:var(--muted);font-size:.88rem;margin-top:.5rem;max-width:42rem}
 pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem;
