@@ -81,4 +81,5 @@ def axes_of(records: Sequence[Record]) -> tuple[str, ...]:
     ]
     plain = [name for name in PRIORS if name in common]
     sources = [coordinate(name) for name in records[0].recipe.mixture]
-    return (*plain, *(name for name in sources if name in common))
+    others = [name for name in common if name not in plain and name not in sources]
+    return (*plain, *others, *(name for name in sources if name in common))

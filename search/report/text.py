@@ -10,8 +10,6 @@ from search.budget import format_seconds
 
 FEW = 10
 """Below this many trials, a rank correlation says little."""
-WEAK = 0.3
-"""A rank correlation below this is next to none."""
 NO_HELDOUT = (
     "no held-out task: nothing will show what the recipe does on tasks that the search did not see"
 )
@@ -20,6 +18,8 @@ NO_HELDOUT = (
 NO_HELDOUT_SHOWN = (
     "no held-out task: nothing shows what the recipe does on tasks that the search did not see"
 )
+WEAK = 0.3
+"""A rank correlation below this is next to none."""
 
 
 def rank_words(found: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -133,10 +133,7 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
         ),
         f"recipe: {folder / 'recipe'}",
         f"report: {folder / 'report' / 'index.html'}",
-        (
-            f"watch:  optuna-dashboard sqlite:///{folder / 'study.db'} "
-            f"--artifact-dir {folder / 'artifacts'}"
-        ),
+        f"watch:  optuna-dashboard sqlite:///{folder / 'study.db'}",
     ]
     return lines
 

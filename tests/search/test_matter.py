@@ -132,6 +132,9 @@ def test_an_axis_of_one_value_is_none() -> None:
     """What could not differ cannot have mattered."""
     axes = sample([trial(0, [1.0])]).axes
     assert axes == ("rank", "packing", "learning_rate", coordinate("a"))
+    more = {"dropout": FloatDistribution(0.0, 0.2)}
+    own = replace(trial(0, [1.0], dropout=0.1), distributions=SPACE | more)
+    assert sample([own]).axes == ("rank", "packing", "learning_rate", "dropout", coordinate("a"))
     other = replace(trial(1, [1.0]), distributions=SPACE | {"rank": IntDistribution(4, 32)})
     assert "rank" not in sample([trial(0, [1.0]), other]).axes
 
