@@ -66,6 +66,8 @@ class Record:
     rungs: tuple[Rung, ...] = ()
     promoted: int = 0
     """The rung it may train up to."""
+    promotions: tuple[tuple[int, str], ...] = ()
+    """(rung it was promoted to, why), in order; not kept by earlier versions."""
     reason: str = ""
     """The latest decision about it."""
     control: bool = False
@@ -267,8 +269,12 @@ class Store:
 
     def promote(self, number: int, rung: int, reason: str) -> None:
         """Let a trial train up to `rung`."""
-        self._set(number, reason=reason, promoted=rung)
-        self._records[number] = replace(self._records[number], reason=reason, promoted=rung)
+        record = self._records[number]
+        # a promotion that a kill cut short is told again, not twice
+        promotions = (*(known for known in record.promotions if known[0] < rung), (rung, reason))
+        plain = [list(promotion) for promotion in promotions]
+        self._set(number, reason=reason, promotions=plain, promoted=rung)
+        self._records[number] = replace(record, reason=reason, promotions=promotions, promoted=rung)
 
     def complete(self, number: int) -> None:
         """Tell Optuna the values at the top rung."""
@@ -281,7 +287,7 @@ class Store:
         if infeasible:
             self._set(number, infeasible=True)
             self._records[number] = replace(self._records[number], infeasible=True)
-            optuna.Trial(self.study, self._ids[number]).set_constraint("memory", 1.0)
+            mark_infeasible(optuna.Trial(self.study, self._ids[number]))
         self._finish(number, TrialState.PRUNED, reason, None)
 
     def fail(self, number: int, reason: str) -> None:
@@ -304,6 +310,19 @@ class Store:
         self._set(number, reason=reason, **flat)
         self.study.tell(number, values, state=state)
         self._records[number] = replace(record, state=state, reason=reason)
+
+
+def mark_infeasible(trial: optuna.Trial) -> None:
+    """Tell Optuna that a running trial's recipe does not fit into memory.
+
+    optuna-dashboard 0.21 knows nothing of `set_constraint`, new in Optuna 5: it reads only the list
+    that samplers' `constraints_func` left before, and takes a trial without one for feasible.
+    Optuna reads both, as two constraints that are broken alike.
+    """
+    if "memory" not in trial.constraints:  # unless a kill came before its end was told
+        trial.set_constraint("memory", 1.0)
+    # NOTE(optuna): the list has no public writer outside samplers
+    trial.storage.set_trial_system_attr(trial._trial_id, "constraints", [1.0])
 
 
 def reason_of(error: Exception) -> str:
@@ -331,6 +350,7 @@ def to_record(trial: FrozenTrial) -> Record:
         distributions=trial.distributions,
         rungs=tuple(Rung(**fields) for fields in attributes.get("rungs", [])),
         promoted=attributes.get("promoted", 0),
+        promotions=tuple((int(rung), str(why)) for rung, why in attributes.get("promotions", [])),
         reason=attributes["reason"],
         control=attributes["control"],
         curve=tuple((int(t), float(loss)) for t, loss in attributes.get("curve", [])),

@@ -18,6 +18,8 @@ NO_HELDOUT = (
 NO_HELDOUT_SHOWN = (
     "no held-out task: nothing shows what the recipe does on tasks that the search did not see"
 )
+WEAK = 0.3
+"""A rank correlation below this is next to none."""
 
 
 def rank_words(found: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -69,7 +71,8 @@ def heldout_words(found: Mapping[str, Any]) -> str:
             f"warning: search and held-out scores of {n} trials agree by accuracy but not by loss "
             f"({said}{few}): do not count on the choice beyond the searched tasks"
         )
-    return f"search scores and held-out scores of {n} trials agree: {said}{few}"
+    agree = "agree" if value >= WEAK else "hardly agree"
+    return f"search scores and held-out scores of {n} trials {agree}: {said}{few}"
 
 
 def well_formed(seen: Mapping[str, Any]) -> str:
