@@ -164,6 +164,10 @@ class Store:
         """A value kept earlier, or None."""
         return self._notes.get(key)
 
+    def trial_id(self, number: int) -> int:
+        """A trial's id in the database, which Optuna keeps to itself."""
+        return self._ids[number]
+
     def records(self) -> list[Record]:
         """All trials, by number."""
         return list(self._records)
@@ -274,9 +278,7 @@ class Store:
         promotions = (*(known for known in record.promotions if known[0] < rung), (rung, reason))
         plain = [list(promotion) for promotion in promotions]
         self._set(number, reason=reason, promotions=plain, promoted=rung)
-        self._records[number] = replace(
-            record, reason=reason, promotions=promotions, promoted=rung
-        )
+        self._records[number] = replace(record, reason=reason, promotions=promotions, promoted=rung)
 
     def complete(self, number: int) -> None:
         """Tell Optuna the values at the top rung."""
@@ -318,8 +320,8 @@ def mark_infeasible(trial: optuna.Trial) -> None:
     """Tell Optuna that a running trial's recipe does not fit into memory.
 
     optuna-dashboard 0.21 knows nothing of `set_constraint`, new in Optuna 5: it reads only the list
-    that samplers' `constraints_func` left before, and takes a trial without one for feasible. Optuna
-    reads both, as two constraints that are broken alike.
+    that samplers' `constraints_func` left before, and takes a trial without one for feasible.
+    Optuna reads both, as two constraints that are broken alike.
     """
     if "memory" not in trial.constraints:  # unless a kill came before its end was told
         trial.set_constraint("memory", 1.0)
