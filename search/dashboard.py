@@ -68,7 +68,7 @@ class Pending:
         self.known: dict[str, Any] = study._storage.get_study_system_attrs(self.study_id)
         self.study = copy.copy(study)
         self.study._storage = self  # type: ignore[assignment]
-        self._changed: set[str] = set()
+        self._changed: dict[str, None] = {}  # a set that keeps the order
 
     def get_study_system_attrs(self, _study_id: int) -> dict[str, Any]:
         """All of them, as they will be."""
@@ -78,7 +78,7 @@ class Pending:
         """Change one."""
         if key not in self.known or self.known[key] != value:
             self.known[key] = value
-            self._changed.add(key)
+            self._changed[key] = None
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         """Link an artifact to a trial, whose own attributes are closed once it has ended.
@@ -94,7 +94,7 @@ class Pending:
         Raises:
             sqlite3.Error: the database is locked, read-only or damaged.
         """
-        rows = [(self.study_id, key, json.dumps(self.known[key])) for key in sorted(self._changed)]
+        rows = [(self.study_id, key, json.dumps(self.known[key])) for key in self._changed]
         with closing(sqlite3.connect(database, timeout=LOCKED_S)) as connection, connection:
             connection.executemany(UPSERT, rows)
         self._changed.clear()
