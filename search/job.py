@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from objectives import base, data
 from objectives.objective import Objective
 from search.budget import Clock, Kind, Ledger, RealClock
-from search.dashboard import Watched
 from search.errors import BadInput, BudgetTooSmall
 from search.folder import RunFolder
 from search.loop import run_job
@@ -27,6 +26,7 @@ from search.state import Job, View
 from search.store import Store, reason_of
 from search.summary import summarise
 from search.view import choose_view
+from search.watched import Watched
 from search.worker import ProcessObjective
 from studies import Study
 
@@ -117,7 +117,8 @@ def run(
                 forecast=forecast,
             )
             store.note("command", request.command())
-            threading.Thread(target=get_ready, daemon=True).start()  # while the base model loads
+            for ready in (get_ready, watched.get_ready):  # while the base model loads
+                threading.Thread(target=ready, daemon=True).start()
             run_job(job)
             job.phase = "export"
             with ledger.span(Kind.EXPORT):

@@ -25,8 +25,8 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.replay import CurveObjective
-from search import dashboard
-from search.dashboard import KEEP, OF_STUDY, Watched, bring_up_to_date
+from search import dashboard, watched
+from search.dashboard import KEEP, OF_STUDY, bring_up_to_date
 from search.errors import OutOfMemory, WorkerFailed
 from search.folder import RunFolder
 from search.report.__main__ import main as report
@@ -34,6 +34,7 @@ from search.report.__main__ import study_name
 from search.request import Request
 from search.store import Record, Store, mark_infeasible
 from search.summary import summarise
+from search.watched import EVERY_S, SHARE, Watched
 from spaces import Recipe
 from tests.search.test_formats import NUMBERS, restored
 from tests.simulated import Simulation
@@ -471,7 +472,7 @@ def test_a_locked_study_is_told_and_left_as_it_was(
     assert note_of(run, 0).startswith("**Trial 0")
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[float], None], Any]:
+def stepped(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[float], None], Any]:
     """(a function that moves the clock on and refreshes, the list of times of updates)."""
     clock = SimpleNamespace(time=0.0)
     records: list[Record | float] = []
@@ -486,7 +487,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[f
         times.append(clock.time)
         clock.time += cost_s
 
-    monkeypatch.setattr(dashboard, "summarise", lambda _folder, _store: {})
+    monkeypatch.setattr(watched, "summarise", lambda _folder, _store: {})
     made._refresh = update  # type: ignore[assignment]
 
     def step(seconds: float) -> None:
@@ -499,22 +500,22 @@ def watched(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[f
 
 def test_updates_are_some_seconds_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often something happens."""
-    step, times = watched(monkeypatch, cost_s=0.001)
+    step, times = stepped(monkeypatch, cost_s=0.001)
     for _ in range(200):
         step(1.0)
     gaps = [after - before for before, after in pairwise(times)]
     assert len(gaps) > 10
-    assert min(gaps) >= dashboard.EVERY_S
+    assert min(gaps) >= EVERY_S
 
 
 def test_updates_take_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much each of them takes; the first, which imports, does not hold up the second."""
-    step, times = watched(monkeypatch, cost_s=2.0)
+    step, times = stepped(monkeypatch, cost_s=2.0)
     for _ in range(5000):
         step(1.0)
-    assert times[1] - times[0] < 2 * dashboard.EVERY_S
+    assert times[1] - times[0] < 2 * EVERY_S
     assert len(times) > 5
-    assert 2.0 * (len(times) - 2) <= dashboard.SHARE * (times[-1] - times[1])
+    assert 2.0 * (len(times) - 2) <= SHARE * (times[-1] - times[1])
 
 
 def test_a_command_tells_of_paths_the_last_part_only(tmp_path: Path) -> None:
