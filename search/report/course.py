@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.budget import Kind, format_seconds
 from search.planner import Plan
+from search.report import embed, interactive
+from search.report.drawing import Picture, inline
 from search.report.facts import Facts
 from search.report.markup import Html, element, figure, join, paragraph, section, table
-from search.report.plots import budget_figure, learning_figure, pareto_figure, to_svg
 from search.report.text import FEW, evaluation_words
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 MEANING = {
     Kind.SETUP: "reading study and data",
@@ -24,14 +28,14 @@ MEANING = {
 }
 
 
-def pareto(facts: Facts) -> Html:
+def pareto(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     """The Pareto front as a figure and as a table."""
     front = facts.summary["pareto"]
     title = "Pareto front"
     if not front:
         return section("pareto", title, paragraph("No trial was evaluated yet: there is no front."))
-    svg = to_svg(
-        pareto_figure(facts),
+    svg = inline(
+        pictures["pareto"].svg,
         "pareto",
         f"Accuracy versus {facts.unit} of all evaluations; the Pareto front of {len(front)} points "
         f"goes from {front[0]['accuracy']:.3f} to {front[-1]['accuracy']:.3f}",
@@ -54,19 +58,24 @@ def pareto(facts: Facts) -> Html:
             f"in {facts.unit}."
         ),
         figure(
+            "pareto",
             svg,
-            join(
-                "Trials are scored on the search items, default (once it reached the top rung) and "
-                "final run on fresh ones. ",
-                forecast(facts.summary["forecast_final"], facts.summary["final"]),
-            ),
+            "Trials are scored on the search items, default (once it reached the top rung) and "
+            "final run on fresh ones; bars are standard errors. "
+            + forecast(facts.summary["forecast_final"], facts.summary["final"]),
         ),
+        embedded("pareto", interactive.pareto(facts)),
         table(
             "Points of the Pareto front, cheapest first; accuracy ± standard error on search items",
             ("trial", "trained tokens", "accuracy", facts.unit),
             rows,
         ),
     )
+
+
+def embedded(name: str, figure: go.Figure | None) -> Html:
+    """The data of a figure that answers to a pointer."""
+    return Html("") if figure is None else embed.data(name, figure)
 
 
 def forecast(foreseen: Mapping[str, Any] | None, final: Mapping[str, Any] | None) -> str:
@@ -84,36 +93,36 @@ def forecast(foreseen: Mapping[str, Any] | None, final: Mapping[str, Any] | None
     return f"{said} It reached {final['accuracy']:.3f}, {where} that range."
 
 
-def curves(facts: Facts) -> Html:
+def curves(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     """Loss at every rung, trial by trial."""
-    drawn = learning_figure(facts)
     title = "Learning curves"
-    if drawn is None:
+    if "curves" not in pictures:
         return section("curves", title, paragraph("No trial was evaluated yet: there is no curve."))
     count = sum(bool(record.rungs) for record in facts.records)
-    svg = to_svg(drawn, "curves", f"Loss at every rung, one line for each of {count} trials")
+    label = f"Loss at every rung, one line for each of {count} trials"
     return section(
         "curves",
         title,
         figure(
-            svg,
+            "curves",
+            inline(pictures["curves"].svg, "curves", label),
             "Loss on the answers to the search items, the same items for every trial: the signal "
             "by which trials are pruned or promoted. Lower is better; pruned trials are lighter.",
         ),
+        embedded("curves", interactive.learning(facts.records, facts.final_trial)),
     )
 
 
-def budget(facts: Facts) -> Html:
+def budget(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     """Where the time went, by kind of the ledger."""
     title = "Where the budget went"
     whole = facts.summary["budget_s"]
     spent = facts.summary["spent_s"]
     parts: list[Html] = [paragraph(plan(facts))]
-    drawn = budget_figure(facts)
-    if drawn is None:
+    if "budget" not in pictures:
         parts.append(paragraph("The ledger is empty: no time was metered yet."))
         return section("budget", title, *parts)
-    svg = to_svg(drawn, "budget", "Timeline of the job, one row for each kind of the ledger")
+    label = "Timeline of the job, one row for each kind of the ledger"
     rows: list[tuple[object, ...]] = [
         (
             join(kind, element("span", MEANING[kind], class_="small")),
@@ -127,7 +136,11 @@ def budget(facts: Facts) -> Html:
     rows.append(("not spent", f"{left:,.1f}", format_seconds(left), f"{left / whole:.1%}"))
     over = facts.summary["overshoot_s"]
     parts += [
-        figure(svg, "The ledger over the job's own clock, which counts the time it was alive."),
+        figure(
+            "budget",
+            inline(pictures["budget"].svg, "budget", label),
+            "The ledger over the job's own clock, which counts the time it was alive.",
+        ),
         table(
             "Seconds by kind of the ledger, and their share of the budget",
             ("kind", "seconds", "time", "of the budget"),

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from search.budget import format_seconds
-from search.report import course, data, finalists, trials, worth
+from search.report import course, data, embed, finalists, matter, trials, worth
 from search.report.facts import Facts
 from search.report.markup import Html, code, element, join, paragraph, section, table
 from search.report.style import style_sheet
 from search.report.text import well_formed
 
+if TYPE_CHECKING:
+    from search.report.drawing import Picture
+    from search.report.pictures import Matter
+
 CONTENTS = {
-    "worth": "Worth",
     "recipe": "Recipe",
+    "worth": "Worth",
     "finalists": "Held out",
     "pareto": "Pareto front",
     "curves": "Curves",
     "budget": "Budget",
+    "matter": "What mattered",
     "ranks": "Ranks",
     "trials": "Trials",
     "data": "Data",
@@ -24,22 +32,25 @@ CONTENTS = {
 }
 
 
-def page(facts: Facts) -> str:
+def page(facts: Facts, mattered: Matter, pictures: Mapping[str, Picture]) -> str:
     """The whole document.
 
     Args:
         facts: what to show; parts that a run has not reached yet are named as missing.
+        mattered: what is told of what mattered.
+        pictures: the figures there are, by name.
     """
     title = f"Recipe Search: {facts.summary['study']}"
     body = element(
         "main",
         header(facts),
-        worth.worth(facts),
         worth.recipe(facts),
+        worth.worth(facts, pictures),
         finalists.finalists(facts),
-        course.pareto(facts),
-        course.curves(facts),
-        course.budget(facts),
+        course.pareto(facts, pictures),
+        course.curves(facts, pictures),
+        course.budget(facts, pictures),
+        matter.matter(facts, mattered, pictures),
         course.ranks(facts),
         trials.trials(facts),
         data.data(facts),
@@ -47,14 +58,17 @@ def page(facts: Facts) -> str:
         again(facts),
         element("footer", "Made by Recipe Search from the run folder alone."),
     )
+    plots = "data-plot=" in body
     head = join(
         Html('<meta charset="utf-8">'),
+        embed.policy(scripts=plots),
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html('<meta name="color-scheme" content="light dark">'),
         element("title", title),
         element("style", Html(style_sheet())),
     )
-    document = element("html", element("head", head), element("body", body), lang="en")
+    scripts = embed.scripts() if plots else Html("")
+    document = element("html", element("head", head), element("body", body, scripts), lang="en")
     return f"<!DOCTYPE html>\n{document}\n"
 
 
@@ -138,7 +152,7 @@ def again(facts: Facts) -> Html:
     commands = [
         (
             "Look at the study in Optuna's dashboard:",
-            "optuna-dashboard sqlite:///RUN_DIR/study.db",
+            "optuna-dashboard sqlite:///RUN_DIR/study.db --artifact-dir RUN_DIR/artifacts",
         ),
         ("Build this page again from the run folder:", "python -m search.report RUN_DIR"),
     ]

@@ -6,6 +6,7 @@ report's page puts its own in their place. Texts of a run are escaped: plotly re
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -53,7 +54,7 @@ def learning(records: Sequence[Record], winner: int | None) -> go.Figure | None:
         text: list[str] = []
         for record in found:  # a gap parts the lines of one trace
             x += [*(rung.tokens for rung in record.rungs), None]
-            y += [*(round(rung.loss, 5) for rung in record.rungs), None]
+            y += [*(_finite(rung.loss) for rung in record.rungs), None]
             text += [*(told(record, rung, winner) for rung in record.rungs), ""]
         figure.add_scatter(
             x=x[:-1],
@@ -151,10 +152,10 @@ def _outcome(figure: go.Figure, facts: Facts) -> None:
     """Base model, default, the final run and its forecast."""
     final, base = facts.summary["final"], facts.summary["base"]
     if base:
-        words = [f"base model: {base['accuracy']:.3f} ± {base['stderr']:.3f}"]
+        words = f"base {base['accuracy']:.3f} ± {base['stderr']:.3f}"
         figure.add_hline(y=base["accuracy"], line=_line("faint", 1.6, "dot"))
         figure.add_scatter(  # a line across the whole width has no legend and no hover text
-            x=[None], y=[None], name=words[0], mode="lines", line=_line("faint", 1.6, "dot")
+            x=[None], y=[None], name=words, mode="lines", line=_line("faint", 1.6, "dot")
         )
     if foreseen := forecast_point(facts):
         middle, low, high = (foreseen[key] for key in ("accuracy", "low", "high"))
@@ -163,7 +164,7 @@ def _outcome(figure: go.Figure, facts: Facts) -> None:
             y=[middle],
             error_y=_bar([high - middle], "final-soft", 6, [middle - low]),
             text=[f"forecast of the final run<br>{middle:.3f} ({low:.3f} to {high:.3f})"],
-            name="forecast of the final run",
+            name="forecast",
             mode="markers",
             marker={"color": either("final-soft"), "symbol": "line-ew-open", "size": 16},
             hovertemplate=HOVER,
@@ -250,6 +251,11 @@ def _log_axis(figure: go.Figure, values: Sequence[float]) -> None:
     """Let x be on a log scale; over more than a decade or so, only 1, 2 and 5 have room."""
     wide = max(values) >= 8 * min(values)
     figure.update_xaxes(type="log", **({"dtick": "D2"} if wide else {}))
+
+
+def _finite(value: float) -> float | None:
+    """A loss that can be drawn, and that JSON knows."""
+    return round(value, 5) if math.isfinite(value) else None
 
 
 def _line(colour: str, width: float, dash: str) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def table(
     words: Sequence[int] = (),
     marked: Sequence[int] = (),
     foot: Sequence[object] = (),
+    stacked: bool = False,
 ) -> Html:
     """A table that scrolls inside its own box on a narrow screen.
 
@@ -79,14 +80,15 @@ def table(
         words: columns that hold text; the others hold numbers and are set to the right.
         marked: rows that stand out.
         foot: cells of a last row with totals, if any.
+        stacked: on a narrow screen, set the cells of a row below each other.
     """
 
     def line(cells: Sequence[object], *, stands_out: bool = False) -> Html:
         made = [element("th", cells[0], scope="row")]
-        made += [
-            element("td", cell, **({} if column in words else {"class_": "number"}))
-            for column, cell in enumerate(cells[1:], 1)
-        ]
+        for column, cell in enumerate(cells[1:], 1):
+            look = {} if column in words else {"class_": "number"}
+            told = {"data_label": head[column]} if stacked else {}
+            made.append(element("td", cell, **look, **told))
         return element("tr", *made, **({"class_": "marked"} if stands_out else {}))
 
     names = [
@@ -104,13 +106,24 @@ def table(
     return element(
         "div",
         element("table", *parts),
-        class_="scroll",
+        class_="scroll stacked" if stacked else "scroll",
         role="region",
         aria_label=caption,
         tabindex="0",
     )
 
 
-def figure(svg: Html, caption: object) -> Html:
-    """A figure with its caption."""
-    return element("figure", element("div", svg, class_="card"), element("figcaption", caption))
+def figure(name: str, svg: Html, caption: str) -> Html:
+    """A figure with its caption, and links to its files beside the page.
+
+    Args:
+        name: of the files, without `.svg` and `.png`; the card's id is made from it.
+        svg: the drawing.
+        caption: what it shows.
+    """
+    files = [element("a", kind.upper(), href=f"{name}.{kind}") for kind in ("svg", "png")]
+    return element(
+        "figure",
+        element("div", svg, class_="card", id=f"{name}-card"),
+        element("figcaption", caption, " File: ", files[0], ", ", files[1], "."),
+    )

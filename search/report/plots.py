@@ -1,27 +1,23 @@
-"""The report's figures: each a matplotlib Figure of its own, with no global state."""
+"""Figures of how the search went: front, learning curves, budget."""
 
 from __future__ import annotations
 
-import io
-import re
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING
 
-import matplotlib
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from search.budget import Kind
+from search.report.drawing import frame, legend, log_axis, short_count
 from search.report.facts import Facts
 from search.report.looks import Group, default_point, entry, forecast_point, group_of
-from search.report.markup import Html, markup
-from search.report.style import colour, variables
+from search.report.style import colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-WIDTH = 4.7
-"""Inches; the page scales figures to its column, and on a phone shows them about that wide."""
 KIND_COLOURS = {
     Kind.SEARCH_TRAIN: "search",
     Kind.SEARCH_EVAL: "search-soft",
@@ -80,21 +76,25 @@ def learning_figure(facts: Facts) -> Figure | None:
     if not trials:
         return None
     figure, axes = frame(3.1)
-    named: set[Group] = set()
-    order = list(Group)  # what matters on top
-    groups = [(group_of(record, facts.final_trial), record) for record in trials]
-    for group, record in sorted(groups, key=lambda pair: order.index(pair[0])):
+    for group in Group:  # what matters is drawn last
+        found = [r for r in trials if group_of(r, facts.final_trial) is group]
+        if not found:
+            continue
+        x: list[float] = []
+        y: list[float] = []
+        for record in found:  # a gap parts the lines of one artist
+            x += [*(rung.tokens for rung in record.rungs), math.nan]
+            y += [*(rung.loss for rung in record.rungs), math.nan]
         look = group.value
         axes.plot(
-            [rung.tokens for rung in record.rungs],
-            [rung.loss for rung in record.rungs],
+            x,
+            y,
             color=colour(look.colour),
             lw=look.width,
             ms=look.size,
             marker="o",
-            label="_" if group in named else entry(group, record),
+            label=entry(group, found[0]),
         )
-        named.add(group)
     axes.set_xscale("log")
     plan = facts.summary["plan"]
     ticks = plan["rungs"] if plan else sorted({r.tokens for t in trials for r in t.rungs})
@@ -134,88 +134,19 @@ def budget_figure(facts: Facts) -> Figure | None:
     return figure
 
 
-def to_svg(figure: Figure, name: str, label: str) -> Html:
-    """A figure as an SVG element for a page.
-
-    Args:
-        figure: what to draw.
-        name: put before every id, so that figures of one page do not share any.
-        label: what it shows, for those who do not see it.
-    """
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    file = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
-    text = file.getvalue()
-    box = re.search(r'viewBox="([\d. ]+)"', text)
-    assert box is not None  # noqa: S101  # matplotlib always writes one
-    inner = text[text.index(">", box.end()) + 1 : text.rindex("</svg>")]
-    inner = re.sub(r"<style.*?</style>", "", inner, flags=re.DOTALL)
-    inner = re.sub(r"font-family: [^;\"]+;?", "", inner)
-    inner = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", inner)
-    inner = variables(inner.replace("xlink:href", "href"))
-    return Html(
-        f'<svg viewBox="{box[1]}" role="img" aria-label="{markup(label)}" '
-        f'stroke-linejoin="round">{inner}</svg>'
-    )
-
-
-def to_png(figure: Figure) -> bytes:
-    """A figure as a PNG image on white, 160 dots per inch."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=160, facecolor="white", metadata={"Software": None})
-    return file.getvalue()
-
-
-def short_count(value: float) -> str:
-    """`512`, `262k`, `9.4M`: a count for an axis."""
-    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            return f"{value / size:.3g}{sign}"
-    return f"{value:.0f}"
-
-
-def frame(height: float) -> tuple[Figure, Axes]:
-    """An empty figure, `height` inches high, and its axes in the report's style."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_axisbelow(True)
-    axes.grid(visible=True, color=colour("line"), lw=0.8)
-    axes.tick_params(which="both", color=colour("faint"), labelcolor=colour("muted"), labelsize=8.5)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(colour("faint"))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.label.set(color=colour("ink"), size=9)
-    return figure, axes
-
-
-def legend() -> dict[str, Any]:
-    """How a legend looks, as arguments of `Figure.legend`."""
-    return {
-        "frameon": False,
-        "fontsize": 8.5,
-        "columnspacing": 1.2,
-        "labelcolor": colour("ink"),
-        "handlelength": 1.4,
-    }
-
-
-def log_axis(axes: Axes, hours: list[float]) -> None:
-    """Let x be on a log scale with few and plain ticks; one of `hours` is above 0."""
-    axes.set_xscale("log")
-    some = [value for value in hours if value > 0]
-    wide = max(some) > 200 * min(some)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-
-
 def _evaluations(axes: Axes, facts: Facts) -> None:
-    """Every early evaluation, and the Pareto front among them."""
-    rungs = [rung for record in facts.records for rung in record.rungs]
-    x, y = [rung.gpu_hours for rung in rungs], [rung.accuracy for rung in rungs]
-    axes.scatter(x, y, s=16, color=colour("faint"), lw=0, label="early evaluation")
+    """Every early evaluation, those of pruned trials lighter, and the Pareto front among them."""
+    weak = {Group.PRUNED, Group.FAILED}
+    for name, shade in (("of pruned trials", "faint"), ("dominated", "search-soft")):
+        found = [
+            rung
+            for record in facts.records
+            for rung in record.rungs
+            if (group_of(record, facts.final_trial) in weak) == (shade == "faint")
+        ]
+        if found:
+            x, y = [rung.gpu_hours for rung in found], [rung.accuracy for rung in found]
+            axes.scatter(x, y, s=16, color=colour(shade), lw=0, label=name)
     front = facts.summary["pareto"]
     axes.step(
         [point["gpu_hours"] for point in front],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 
+from search.report.drawing import frame, legend, log_axis, plain, to_png
 from search.report.facts import without_paths
-from search.report.plots import frame, legend, log_axis, to_png
 from search.report.style import colour
 from search.side_by_side import SIGN, Standing, names_of, part_figures, unit
 
@@ -30,8 +30,6 @@ LOOKS = (
 """Colours and markers of runs, over and over."""
 WIDE = 2.5
 """Hours are on a log scale where the costliest run took more than this many times the cheapest."""
-LONGEST = 40
-"""Characters of a name in a figure."""
 
 
 def figure_of(runs: Sequence[FinishedRun], standing: Standing) -> Figure:
@@ -56,15 +54,13 @@ def figure_of(runs: Sequence[FinishedRun], standing: Standing) -> Figure:
             elinewidth=1.4,
             capsize=3,
             zorder=4,
-            label=_plain(f"{SIGN[k]}  {name}"),
+            label=plain(f"{SIGN[k]}  {name}"),
         )
         top = max(top, final["accuracy"] + final["stderr"])
         if "base" in parts:
             bases[without_paths(run.model), parts["base"]["accuracy"]] = None
     for model, accuracy in bases:
-        axes.axhline(
-            accuracy, color=colour("faint"), lw=1.2, ls="--", label=_plain(f"base {model}")
-        )
+        axes.axhline(accuracy, color=colour("faint"), lw=1.2, ls="--", label=plain(f"base {model}"))
         top = max(top, accuracy)
     wide = min(hours) > 0 and max(hours) > WIDE * min(hours)
     if wide:
@@ -78,12 +74,6 @@ def figure_of(runs: Sequence[FinishedRun], standing: Standing) -> Figure:
     axes.set_ylabel(f"accuracy on {standing.items} common {items} items")
     figure.legend(loc="outside upper left", ncols=1, **legend())
     return figure
-
-
-def _plain(name: str) -> str:
-    """A name for a legend: no longer than fits, and none of it taken for mathematics."""
-    cut = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-    return cut.replace("$", r"\$")
 
 
 def image(figure: Figure, suffix: str) -> bytes:

@@ -102,19 +102,23 @@ tfoot>tr>*{border-top:1px solid var(--line);border-bottom:0;font-weight:600}
 .marked>*{color:var(--final);font-weight:600}
 .why,.verdict{min-width:13rem}
 .trials td,.trials th{font-size:.85rem;padding:.5rem .7rem}
-.trials ul{list-style:none;margin:0;padding:0;white-space:nowrap;font-variant-numeric:tabular-nums}
-.trials li{margin:0}
-.recipe{white-space:nowrap}
+.trials ol{list-style:none;margin:0;padding:0;min-width:24rem}
+.trials li{margin:0 0 .2rem}
+.trials strong{font-weight:500}
+.trials .marked>td{color:inherit;font-weight:400}
+.rung{font-variant-numeric:tabular-nums;color:var(--muted)}
+.recipe{display:inline-block;min-width:11rem}
+.flat{white-space:nowrap}
 .small{display:block;color:var(--muted);font-size:.8rem;font-weight:400;
 white-space:normal}
-.bar{display:block;height:.45rem;border-radius:.25rem;background:var(--line);min-width:7rem;
-margin-top:.5rem;overflow:hidden}
-.bar span{display:block;height:100%;border-radius:.25rem}
 figure{margin:1.2rem 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.9rem;
 overflow-x:auto}
-.card svg{display:block;width:100%;min-width:19rem;max-width:36rem;height:auto;margin:0 auto}
+.card>svg{display:block;width:100%;min-width:19rem;max-width:36rem;height:auto;margin:0 auto}
 .card svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,Arial,sans-serif!important}
+.live{width:100%;height:27rem}
+.drawn{overflow:visible}
+.drawn>svg{display:none}
 figcaption{color:var(--muted);font-size:.88rem;margin-top:.5rem;max-width:42rem}
 pre{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.7rem .9rem;
 overflow-x:auto;margin:.5rem 0}
@@ -124,7 +128,14 @@ summary{cursor:pointer;color:var(--search)}
 footer{margin-top:3.5rem;color:var(--muted);font-size:.85rem}
 @media (max-width:34rem){main{padding-top:1.5rem}.main .value{font-size:3rem}
 section{margin-top:2.6rem}
-th,td{padding:.45rem .55rem}.bar{min-width:3.5rem}
-.card{padding:.5rem}}
-@media print{nav{display:none}.scroll,.card{overflow:visible}}
+th,td{padding:.45rem .55rem}
+.card{padding:.5rem}
+.stacked thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.stacked table,.stacked tbody,.stacked tr,.stacked td,.stacked th,.stacked caption{display:block}
+.stacked tr{border-bottom:1px solid var(--line);padding:.4rem 0}
+.stacked tbody th,.stacked td{border:0;padding:.15rem .7rem;white-space:normal}
+.stacked .number{display:flex;justify-content:space-between;gap:1rem}
+.stacked .number::before{content:attr(data-label);color:var(--muted);font-weight:400}
+.trials ol{min-width:0;padding-left:.7rem;border-left:2px solid var(--line)}}
+@media print{nav,.live{display:none}.drawn>svg{display:block}.scroll,.card{overflow:visible}}
 """

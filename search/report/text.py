@@ -10,6 +10,8 @@ from search.budget import format_seconds
 
 FEW = 10
 """Below this many trials, a rank correlation says little."""
+WEAK = 0.3
+"""A rank correlation below this is next to none."""
 NO_HELDOUT = (
     "no held-out task: nothing will show what the recipe does on tasks that the search did not see"
 )
@@ -69,7 +71,8 @@ def heldout_words(found: Mapping[str, Any]) -> str:
             f"warning: search and held-out scores of {n} trials agree by accuracy but not by loss "
             f"({said}{few}): do not count on the choice beyond the searched tasks"
         )
-    return f"search scores and held-out scores of {n} trials agree: {said}{few}"
+    agree = "agree" if value >= WEAK else "hardly agree"
+    return f"search scores and held-out scores of {n} trials {agree}: {said}{few}"
 
 
 def well_formed(seen: Mapping[str, Any]) -> str:
@@ -130,7 +133,10 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
         ),
         f"recipe: {folder / 'recipe'}",
         f"report: {folder / 'report' / 'index.html'}",
-        f"watch:  optuna-dashboard sqlite:///{folder / 'study.db'}",
+        (
+            f"watch:  optuna-dashboard sqlite:///{folder / 'study.db'} "
+            f"--artifact-dir {folder / 'artifacts'}"
+        ),
     ]
     return lines
 

@@ -21,7 +21,7 @@ STATES = {
 
 
 def trials(facts: Facts) -> Html:
-    """Every trial: recipe, origin, rungs, and the latest decision."""
+    """Every trial: its recipe, and why it was proposed, promoted, pruned or chosen."""
     title = "Every trial"
     if not facts.records:
         return section("trials", title, paragraph("No trial was proposed yet."))
@@ -32,7 +32,11 @@ def trials(facts: Facts) -> Html:
         said += f", {resting} not finished"
     again = again_s(facts.spans)
     rows = [
-        _row(record, again.get(record.number, 0.0), final=record.number == facts.final_trial)
+        _row(
+            record,
+            again.get(record.number, 0.0),
+            (facts.summary["winner_reason"] or "") if record.number == facts.final_trial else None,
+        )
         for record in facts.records
     ]
     return section(
@@ -49,12 +53,13 @@ def trials(facts: Facts) -> Html:
                 "All trials by number; accuracy ± standard error on the search items, seconds "
                 "by what they were spent on",
                 (
-                    *("trial", "latest decision", "recipe, mixture and origin", "rungs"),
+                    *("trial", "recipe and mixture", "what became of it"),
                     *("training s", "early evaluation s", "scored again s", facts.unit),
                 ),
                 rows,
-                words=(1, 2, 3),
+                words=(1, 2),
                 marked=[r.number for r in facts.records if r.number == facts.final_trial],
+                stacked=True,
             ),
             class_="trials",
         ),
@@ -71,15 +76,14 @@ def again_s(spans: Sequence[Span]) -> dict[int, float]:
     return found
 
 
-def _row(record: Record, again: float, *, final: bool) -> tuple[object, ...]:
+def _row(record: Record, again: float, chosen: str | None) -> tuple[object, ...]:
     state = "infeasible" if record.infeasible else STATES[record.state]
     return (
-        join(record.number, element("span", "final run" if final else state, class_="small")),
-        element("div", record.reason or "none yet", class_="why"),
+        join(
+            record.number, element("span", state if chosen is None else "final run", class_="small")
+        ),
         _recipe(record),
-        element("ul", *(element("li", _rung(rung)) for rung in record.rungs))
-        if record.rungs
-        else "no early evaluation",
+        element("ol", *(element("li", step) for step in story(record, chosen))),
         f"{record.train_s:,.1f}",
         f"{record.rungs[-1].eval_s:,.1f}" if record.rungs else "–",
         f"{again:,.1f}" if again else "–",
@@ -87,17 +91,48 @@ def _row(record: Record, again: float, *, final: bool) -> tuple[object, ...]:
     )
 
 
+def story(record: Record, chosen: str | None = None) -> list[Html]:
+    """What happened to a trial, in order: proposed, evaluated, promoted, ended.
+
+    A promotion whose reason was not kept is told by what followed it.
+
+    Args:
+        record: the trial.
+        chosen: why it was chosen for the final run, if it was.
+    """
+    steps = [join(f"proposed: {record.origin or 'reason not kept'}")]
+    reasons = dict(record.promotions)
+    for rung in record.rungs:
+        steps.append(element("span", _rung(rung), class_="rung"))
+        above = rung.rung + 1
+        if above in reasons:
+            steps.append(join(f"promoted to rung {above}: {_because(reasons[above])}"))
+        elif len(record.rungs) > above:
+            steps.append(join(f"promoted to rung {above}"))
+    told = record.reason in reasons.values() or record.reason == f"proposed: {record.origin}"
+    if not told and record.reason:
+        steps.append(element("strong", record.reason))
+    if not record.finished:
+        waits = "trained" if len(record.rungs) <= record.promoted else "judged"
+        steps.append(join(f"not finished: it waits to be {waits} further"))
+    if chosen is not None:
+        steps.append(element("strong", f"chosen for the final run: {chosen or 'reason not kept'}"))
+    return steps
+
+
+def _because(reason: str) -> Html:
+    """A promotion's reason without the word that it begins with."""
+    return join(reason.removeprefix("promoted: "))
+
+
 def _recipe(record: Record) -> Html:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in record.recipe.mixture.items())
     short = element("span", record.recipe.short(), class_="recipe")
-    origin = f"origin: {record.origin or 'not kept'}"
-    return join(
-        short, *(element("span", text, class_="small") for text in (f"mixture: {shares}", origin))
-    )
+    return join(short, element("span", f"mixture: {shares}", class_="small"))
 
 
 def _rung(rung: Rung) -> str:
     return (
-        f"{rung.rung}: {rung.tokens:,} tokens, loss {rung.loss:.3f}, "
-        f"{rung.accuracy:.3f} ± {rung.stderr:.3f}"
+        f"rung {rung.rung}: {rung.tokens:,} tokens, loss {rung.loss:.3f}, "
+        f"accuracy {rung.accuracy:.3f} ± {rung.stderr:.3f}"
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.report.drawing import Picture, inline
 from search.report.facts import EXACT, PARTS, Facts, paired_gain
-from search.report.markup import Html, element, join, paragraph, section, table
+from search.report.markup import Html, element, figure, join, paragraph, section, table
 from search.report.text import scored
 
 NAMES = {"base": "base model", "default": "default recipe", "final": "final run"}
-BAR = {"base": "muted", "default": "default", "final": "final"}
 FLOOR = 0.05
 """Accuracy of the base model below which its answers may just lack the form asked for."""
+
+CLEAR = 2.0
+"""Standard errors that a difference must have to be called one."""
 
 
 def headline(facts: Facts) -> Html:
@@ -35,7 +38,7 @@ def headline(facts: Facts) -> Html:
     return element("div", *boxes, class_="headline") if boxes else Html("")
 
 
-def worth(facts: Facts) -> Html:
+def worth(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     """What the final run is worth beside default and base, and on held-out tasks."""
     parts = {name: facts.summary[name] for name in PARTS if facts.summary[name]}
     if not parts:
@@ -48,7 +51,6 @@ def worth(facts: Facts) -> Html:
     rows = [
         (
             join(NAMES[name], _small(_whose(parts[name]))),
-            _bar(parts[name]["accuracy"], BAR[name]),
             scored(parts[name]),
             f"{parts[name]['tokens']:,}" if "tokens" in parts[name] else "0",
             f"{parts[name]['gpu_hours']:.4f}" if "gpu_hours" in parts[name] else "0",
@@ -61,15 +63,30 @@ def worth(facts: Facts) -> Html:
         "worth",
         "What the recipe is worth",
         table(
-            f"Accuracy ({metric}) on the same {items} items, which no decision of the search saw",
-            ("", "accuracy", "± standard error", "trained tokens", facts.unit),
+            f"Accuracy ({metric}) on the same {items} items, which no decision of the search saw, "
+            "± standard error",
+            ("", "accuracy", "trained tokens", facts.unit),
             rows,
-            words=(1,),
             marked=(0,) if "final" in parts else (),
         ),
+        _figure(order, pictures),
         *(paragraph(sentence) for sentence in comparisons(facts)),
         by_task(facts, order),
         *(paragraph(sentence) for sentence in held_out(facts)),
+    )
+
+
+def _figure(order: Sequence[str], pictures: Mapping[str, Picture]) -> Html:
+    """Scores with their error bars, if any item was kept."""
+    if "worth" not in pictures:
+        return Html("")
+    shown = ", ".join(NAMES[name] for name in order)
+    return figure(
+        "worth",
+        inline(pictures["worth"].svg, "worth", f"Accuracy by task of {shown}, with error bars"),
+        "Accuracy on fresh items, task by task; held-out tasks, which no decision saw, are set "
+        "apart below the dotted line. A bar is one standard error either way: two scores whose "
+        "bars overlap may well be equal.",
     )
 
 
@@ -78,18 +95,14 @@ def comparisons(facts: Facts) -> list[str]:
     final, default, base = (facts.summary[name] for name in ("final", "default", "base"))
     said: list[str] = []
     if final and base:
-        if gain := _gain(facts, "base"):
-            said.append(
-                f"Item by item, the final run's accuracy is {gain[0]:+.3f} ± {gain[1]:.3f} against "
-                "the base model's."
-            )
+        said += _gained(facts, "base")
         if base["accuracy"] < FLOOR:
             said.append(
                 "The base model answers next to nothing in exactly the form asked for, so a part "
                 "of this gain may be the form of the answer rather than its content."
             )
     if final and default:
-        said.append(_lengths(final, default))
+        said += [*_gained(facts, "default"), _lengths(final, default)]
         if equal := _equal_length(facts, final["trial"]):
             said.append(equal)
     elif final:
@@ -144,7 +157,7 @@ def recipe(facts: Facts) -> Html:
     final = facts.summary["final"]
     if not final or not final["recipe"]:
         return section("recipe", "The recipe", paragraph("No recipe was chosen and scored yet."))
-    chosen, default = final["recipe"], (facts.summary["default"] or {}).get("recipe") or {}
+    chosen, default = final["recipe"], _default_recipe(facts)
     fields = [name for name in chosen if name != "mixture"]
     rows = [(name, _value(name, chosen), _value(name, default)) for name in fields]
     rows += [
@@ -170,6 +183,13 @@ def recipe(facts: Facts) -> Html:
     )
 
 
+def _default_recipe(facts: Facts) -> Mapping[str, Any]:
+    """The default's fields, scored or not; empty if it was not tried."""
+    if facts.summary["default"]:
+        return dict(facts.summary["default"]["recipe"])
+    return facts.records[0].recipe.to_dict() if facts.records else {}
+
+
 def _big(part: Mapping[str, Any], label: str, *, main: bool = False) -> Html:
     number = element("span", f"{part['accuracy']:.3f}", class_="value")
     error = element("span", f" ± {part['stderr']:.3f}", class_="error")
@@ -185,16 +205,25 @@ def _whose(part: Mapping[str, Any]) -> str:
     return f"trial {part['trial']}" if "trial" in part else "not trained"
 
 
-def _bar(value: float, name: str) -> Html:
-    width = f"width:{100 * value:.1f}%;background:var(--{name})"
-    return element("span", element("span", style=width), class_="bar", aria_hidden="true")
-
-
-def _gain(facts: Facts, against: str) -> tuple[float, float] | None:
+def _gained(facts: Facts, against: str) -> list[str]:
+    """The final run's gain against another part, item by item, and what it is worth."""
     if "final" not in facts.scores or against not in facts.scores:
-        return None
-    tasks = list(facts.summary["final"]["per_task"])
-    return paired_gain(facts.scores["final"], facts.scores[against], tasks)
+        return []
+    said = []
+    whose = {"base": "the base model's", "default": "the default recipe's"}[against]
+    for group, where in (("per_task", ""), ("heldout", " on held-out tasks")):
+        tasks = list(facts.summary["final"][group])
+        gain = paired_gain(facts.scores["final"], facts.scores[against], tasks)
+        if gain is None:
+            continue
+        mean, error = gain
+        unclear = abs(mean) < CLEAR * error or not error
+        few = "; a difference so small may be chance" if unclear else ""
+        said.append(
+            f"Item by item, the final run's accuracy{where} is {mean:+.3f} ± {error:.3f} against "
+            f"{whose}{few}."
+        )
+    return said
 
 
 def _lengths(final: Mapping[str, Any], default: Mapping[str, Any]) -> str:

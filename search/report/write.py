@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 def get_ready() -> None:
     """Import what a report needs, which takes a second or two, while there is nothing to do."""
-    import search.report.html  # noqa: F401, PLC0415  # --help must not pay for matplotlib
+    import search.report.html  # noqa: PLC0415  # --help must not pay for matplotlib
+    import search.report.pictures  # noqa: F401, PLC0415  # likewise
+    from search.report.embed import library  # noqa: PLC0415  # likewise
+
+    library()
 
 
 def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> None:
-    """Write report/index.html and report/pareto.png; the same folder gives the same files.
+    """Write report/index.html and its figures as files; the same folder gives the same files.
 
     Args:
         folder: the run folder, finished or not.
@@ -29,13 +33,15 @@ def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) ->
     from search.errors import BadInput  # noqa: PLC0415  # see the next line
     from search.report.facts import gather  # noqa: PLC0415  # --help must not pay for matplotlib
     from search.report.html import page  # noqa: PLC0415  # likewise
-    from search.report.plots import pareto_figure, to_png  # noqa: PLC0415  # likewise
+    from search.report.pictures import NAMES, draw, examine  # noqa: PLC0415  # likewise
 
     facts = gather(folder, store, summary)
-    files = {
-        "index.html": page(facts).encode(),
-        "pareto.png": to_png(pareto_figure(facts)),
-    }
+    matter = examine(facts)
+    pictures = draw(facts, matter)
+    files: dict[str, bytes] = {}
+    for name, picture in pictures.items():
+        files |= {f"{name}.svg": picture.svg.encode(), f"{name}.png": picture.png}
+    files["index.html"] = page(facts, matter, pictures).encode()
     target = folder.path / "report"
     try:
         target.mkdir(exist_ok=True)
@@ -43,6 +49,9 @@ def write_report(folder: RunFolder, store: Store, summary: Mapping[str, Any]) ->
             part = target / f"{name}.part"
             part.write_bytes(content)
             part.replace(target / name)
+        for name in set(NAMES) - set(pictures):  # of a folder that was once further
+            for kind in ("svg", "png"):
+                (target / f"{name}.{kind}").unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise BadInput(f"{target}: cannot write the report there ({reason})") from None

@@ -146,21 +146,22 @@ def test_front_dominated_and_pruned_are_told_apart() -> None:
 def test_forecast_and_final_run_stand_side_by_side() -> None:
     """With the forecast's own interval, which is not the same on both sides."""
     drawn = named(pareto(facts()))
-    bar = drawn["forecast of the final run"].error_y
+    bar = drawn["forecast"].error_y
     assert [round(x, 6) for x in (*bar.arrayminus, *bar.array)] == [0.15, 0.1]
     assert list(drawn["final run"].error_y.array) == [0.04]
     assert list(drawn["default"].y) == [0.2]
+    assert "base 0.020 ± 0.010" in drawn
     unfinished = named(pareto(facts(summary={"final": None, "forecast_final": None, "base": None})))
-    assert not {"final run", "forecast of the final run", "base model"} & set(unfinished)
+    assert not {"final run", "forecast", "base 0.020 ± 0.010"} & set(unfinished)
 
 
 def test_a_forecast_of_no_hours_stands_where_the_final_run_ended() -> None:
     """A final run without time is no reason to lose its forecast, nor to draw it left of zero."""
     foreseen = {"accuracy": 0.45, "low": 0.3, "high": 0.55, "gpu_hours": -7.0}
     drawn = named(pareto(facts(summary={"forecast_final": foreseen})))
-    assert list(drawn["forecast of the final run"].x) == [4.0]
+    assert list(drawn["forecast"].x) == [4.0]
     drawn = named(pareto(facts(summary={"forecast_final": foreseen, "final": None})))
-    assert "forecast of the final run" not in drawn
+    assert "forecast" not in drawn
 
 
 def test_what_a_run_says_is_not_markup() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import shutil
 import subprocess
@@ -12,6 +14,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from optuna.trial import TrialState
@@ -23,8 +26,10 @@ from search.folder import RunFolder
 from search.job import run
 from search.report.__main__ import main
 from search.report.course import forecast, verdict
+from search.report.drawing import short_count
+from search.report.embed import digest as hash_of
 from search.report.facts import gather, joined, paired_gain, without_paths
-from search.report.plots import pareto_figure, short_count
+from search.report.plots import pareto_figure
 from search.report.text import closing_lines
 from search.report.worth import comparisons
 from search.report.write import write_report
@@ -143,14 +148,14 @@ def test_the_page_is_well_formed_and_accessible(finished: Path) -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     figures = page.all("svg")
-    assert len(figures) == 3
+    assert len(figures) == 6  # too few trials for importances
     assert all(svg["role"] == "img" and svg["aria-label"] for svg in figures)
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(cell.get("scope") in {"col", "row"} for cell in page.all("th"))
 
 
 def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
-    """It opens offline: every reference stays inside the page and finds its target."""
+    """It opens offline: every reference stays inside the page, or names a file beside it."""
     text = built(finished)
     page = Page(text)
     references = [
@@ -161,12 +166,48 @@ def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
     ]
     assert references
     ids = {attributes.get("id") for _, attributes in page.elements}
-    assert all(value[0] == "#" and value[1:] in ids for value in references)
-    assert not {"script", "link", "iframe", "img"} & {tag for tag, _ in page.elements}
+    files = {file.name for file in (finished / "report").iterdir()} - {"index.html"}
+    inside = {value for value in references if value[0] == "#"}
+    assert all(value[1:] in ids for value in inside)
+    assert set(references) - inside == files
+    assert not {"link", "iframe", "img", "base"} & {tag for tag, _ in page.elements}
+    assert not any("src" in script for script in page.all("script"))
     assert "@import" not in text
     assert "http://" not in text
     assert "https://" not in text
     assert {part.partition(")")[0] for part in text.split("url(")[1:]} <= {f"#{i}" for i in ids}
+
+
+def test_the_page_forbids_itself_requests_and_other_scripts(finished: Path) -> None:
+    """Its policy allows nothing from outside, and of scripts the two whose hashes it tells."""
+    text = built(finished)
+    meta = [m for m in Page(text).all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    rules = {
+        name: allowed
+        for name, _, allowed in (
+            rule.partition(" ") for rule in (meta[0]["content"] or "").split("; ")
+        )
+    }
+    assert rules.pop("default-src") == "'none'"
+    assert set(rules) == {"style-src", "img-src", "script-src"}
+    assert rules["img-src"] == "data:"
+    packed = text.partition('id="plotly">')[2].partition("<")[0]
+    library = gzip.decompress(base64.b64decode(packed))
+    own = text.partition("</script><script>")[2].partition("</script>")[0]
+    assert b"plotly.js v" in library[:200]
+    assert rules["script-src"].split() == [hash_of(library), hash_of(own.encode())]
+
+
+def test_what_answers_to_a_pointer_has_a_drawing_in_its_place(finished: Path) -> None:
+    """Without scripts and in print nothing is lost: each such figure is an SVG as well."""
+    page = Page(built(finished))
+    plots = [s["data-plot"] for s in page.all("script") if "data-plot" in s]
+    assert plots == ["pareto", "curves"]
+    ids = [attributes.get("id") for _, attributes in page.elements]
+    for name in plots:
+        card = ids.index(f"{name}-card")
+        assert page.elements[card + 1][0] == "svg"
+    assert ".drawn>svg{display:block}" in page.text.partition("@media print")[2]
 
 
 def test_light_and_dark_come_with_the_page(finished: Path) -> None:
@@ -244,10 +285,25 @@ def test_the_picture_is_a_png(finished: Path) -> None:
     assert (finished / "report" / "pareto.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_every_figure_is_a_file_as_well(finished: Path) -> None:
+    """As SVG that stands alone and as PNG; what a folder has no data for is not left over."""
+    (finished / "report").mkdir()
+    for kind in ("svg", "png"):
+        (finished / "report" / f"importance.{kind}").write_text("of another time")
+    text = built(finished)
+    names = {file.name for file in (finished / "report").iterdir()} - {"index.html"}
+    shown = {"worth", "pareto", "curves", "budget", "slices", "mixture"}
+    assert names == {f"{name}.{kind}" for name in shown for kind in ("svg", "png")}
+    for name in shown:
+        assert f'<a href="{name}.svg">SVG</a>, <a href="{name}.png">PNG</a>' in text
+        assert (finished / "report" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        ElementTree.parse(finished / "report" / f"{name}.svg")
+
+
 def test_the_same_folder_gives_the_same_report(finished: Path) -> None:
     """A report is a pure function of the run folder: no date, no chance; nothing else changes."""
     first = built(finished)
-    picture = (finished / "report" / "pareto.png").read_bytes()
+    pictures = {file: file.read_bytes() for file in (finished / "report").iterdir()}
     kept = {
         file: file.read_bytes()
         for file in finished.rglob("*")
@@ -255,7 +311,7 @@ def test_the_same_folder_gives_the_same_report(finished: Path) -> None:
     }
     shutil.rmtree(finished / "report")
     assert built(finished) == first
-    assert (finished / "report" / "pareto.png").read_bytes() == picture
+    assert {file: file.read_bytes() for file in (finished / "report").iterdir()} == pictures
     assert {file: file.read_bytes() for file in kept} == kept
 
 
@@ -268,6 +324,7 @@ def test_no_absolute_path_is_told(finished: Path, monkeypatch: pytest.MonkeyPatc
     job = json.loads((finished / "job.json").read_text())
     folder.write("job.json", job | {"model": "/srv/models/base-7b"})
     text = built(finished)
+    text += "".join(file.read_text() for file in (finished / "report").glob("*.svg"))
     for path in (finished, finished.resolve(), home, "/srv"):
         assert str(path) not in text
     assert "cannot read trials/1/adapter and secret/x.bin" in text
@@ -308,10 +365,16 @@ def test_what_a_run_says_cannot_become_markup(
     job = json.loads((finished / "job.json").read_text())
     folder.write("job.json", job | {"study": f"study {attack}", "model": f"model {attack}"})
     text = built(finished)
-    assert "<script" not in text
+    page = Page(text)
+    scripts = [script.get("type") for script in page.all("script")]
+    assert scripts == ["application/json", "application/json", "text/plain", None]
+    told = [json.loads(words) for words in page.words if words.startswith('{"data":')]
+    assert len(told) == 2
+    points = [point for plot in told for trace in plot["data"] for point in trace.get("text", [])]
+    assert any("pruned: &lt;script&gt;alert" in point.replace("<br>", " ") for point in points)
+    assert not any("<script" in point for point in points)
     for what in ("pruned:", "origin", "device", "winner", "line", "study", "model", "1.0", "lib"):
         assert f"{what} {escape(attack)}" in text
-    Page(text)
 
 
 def test_an_unfinished_run_has_a_report_that_says_so(
@@ -324,7 +387,7 @@ def test_an_unfinished_run_has_a_report_that_says_so(
     assert "This run is not finished." in text
     assert "no final run: nothing says yet what the recipe is worth" in text
     assert "no score of the base model" not in text
-    assert len(page.all("svg")) == 3
+    assert len(page.all("svg")) == 6
     lines = capsys.readouterr().out.splitlines()
     records = opened(finished)[1].records()
     complete = sum(record.state is TrialState.COMPLETE for record in records)
@@ -584,9 +647,13 @@ def test_evaluation_seconds_stand_beside_training_seconds(finished: Path) -> Non
     for record in store.records():
         again = sum(s.seconds for s in spans if s.note.startswith(f"{record.number} on "))
         assert (again > 0) == (record.number in finalists)
-        cells = [f"{record.train_s:,.1f}", f"{record.rungs[-1].eval_s:,.1f}"]
-        cells.append(f"{again:,.1f}" if again else "–")
-        assert "".join(f'<td class="number">{cell}</td>' for cell in cells) in text
+        cells = {"training s": f"{record.train_s:,.1f}"}
+        cells["early evaluation s"] = f"{record.rungs[-1].eval_s:,.1f}"
+        cells["scored again s"] = f"{again:,.1f}" if again else "–"
+        found = [
+            f'<td class="number" data-label="{name}">{cell}</td>' for name, cell in cells.items()
+        ]
+        assert "".join(found) in text
     share = summary["spent_s"]["search_eval"]
     share /= share + summary["spent_s"]["search_train"]
     assert f"Evaluation took {share:.0%} of the search" in text
