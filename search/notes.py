@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from search.budget import format_seconds
@@ -12,6 +13,9 @@ from search.report.text import scored
 from search.report.trials import STATES
 from search.store import Record, Rung
 
+WIDE = 100
+"""Characters of a line of a trial's note: the dashboard makes that page as wide as the longest
+attribute, so that longer lines would end out of sight."""
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 """Signs that Markdown would take for its own."""
 ABOUT = (
@@ -45,14 +49,13 @@ def trial_note(facts: Facts, record: Record, winner: int | None) -> str:
     control = ", the control" if record.control else ""
     lines = [
         f"Recipe: `{record.recipe.short()}`",
-        f"Mixture: `{mixture(record)}` of the trained tokens",
+        f"Mixture: {plain(mixture(record))} of the trained tokens",
         f"Why it was proposed: {plain(record.origin)}",
         *course(record),
         *finalist(facts, record, winner),
     ]
-    return "\n".join(
-        [f"**Trial {record.number}{control}: {state_of(record)}**", "", *_items(lines)]
-    )
+    head = f"**Trial {record.number}{control}: {state_of(record)}**"
+    return "\n".join([head, "", *_items(map(broken, lines))])
 
 
 def course(record: Record) -> list[str]:
@@ -99,7 +102,7 @@ def finalist(facts: Facts, record: Record, winner: int | None) -> list[str]:
             for items, name in (("fresh", "fresh"), ("heldout", "held-out"))
             if found[items]
         ]
-        lines.append(f"Finalist: {'; '.join(said) or 'not scored again'}")
+        lines.append(f"Finalist, accuracy: {'; '.join(said) or 'not scored again'}")
     if record.number == winner:
         why = plain(facts.summary["winner_reason"] or "")
         lines.append(f"**The final run goes on from this trial**: {why}")
@@ -171,5 +174,10 @@ def plain(text: str) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
-def _items(lines: Sequence[str]) -> list[str]:
+def broken(line: str) -> str:
+    """A list's line with Markdown's line breaks in it, every `WIDE` characters at most."""
+    return "  \n  ".join(textwrap.wrap(line, WIDE, break_long_words=False, break_on_hyphens=False))
+
+
+def _items(lines: Iterable[str]) -> list[str]:
     return [f"- {line}" for line in lines]

@@ -104,6 +104,11 @@ def note_of(path: Path, number: int | None) -> str:
     return str(get_note(optuna.Trial(store.study, store.trial_id(number))))
 
 
+def unbroken(note: str) -> str:
+    """A note without the line breaks within its lines."""
+    return note.replace("  \n  ", " ")
+
+
 def reread(path: Path) -> dict[str, bytes]:
     """Content of the artifacts' files by name."""
     return {file.name: file.read_bytes() for file in (path / "artifacts").iterdir()}
@@ -192,7 +197,7 @@ def test_every_trial_has_a_note_of_recipe_origin_rungs_and_decisions(
     records = opened(finished.path).records()
     assert any(len(record.promotions) > 1 for record in records)
     for record, shown in zip(records, study["trials"], strict=True):
-        note = shown["note"]["body"]
+        note = unbroken(shown["note"]["body"])
         assert note.startswith(f"**Trial {record.number}")
         assert record.recipe.short() in note
         assert dashboard_words(record.origin) in note
@@ -215,7 +220,7 @@ def dashboard_words(text: str) -> str:
 def test_a_note_tells_how_a_trial_ended(study: dict[str, Any], finished: OnDisk) -> None:
     """Pruned, infeasible, failed or complete, with the reason; no path of the user."""
     records = opened(finished.path).records()
-    notes = [trial["note"]["body"] for trial in study["trials"]]
+    notes = [unbroken(trial["note"]["body"]) for trial in study["trials"]]
     for record, note in zip(records, notes, strict=True):
         if record.state is TrialState.COMPLETE:
             assert "**Complete**: reached the top rung" in note
@@ -228,14 +233,21 @@ def test_a_note_tells_how_a_trial_ended(study: dict[str, Any], finished: OnDisk)
     assert r"**Failed**: no\_file\_of\_this\_name: secret/cache" in broken
 
 
+def test_no_line_of_a_trial_s_note_ends_out_of_sight(study: dict[str, Any]) -> None:
+    """The dashboard does not break lines on a page that a long attribute has made wide."""
+    lines = [line for t in study["trials"] for line in t["note"]["body"].splitlines()]
+    assert any(line.endswith("  ") for line in lines)
+    assert max(map(len, lines)) < 130
+
+
 def test_the_winner_says_why_it_was_chosen(study: dict[str, Any], finished: OnDisk) -> None:
     """And nobody else does."""
     store = opened(finished.path)
     chosen = [t["number"] for t in study["trials"] if "final run goes on" in t["note"]["body"]]
     assert chosen == [store.noted("winner")]
-    note = study["trials"][chosen[0]]["note"]["body"]
+    note = unbroken(study["trials"][chosen[0]]["note"]["body"])
     assert dashboard_words(store.noted("winner_reason")) in note
-    assert "Finalist: " in note
+    assert "Finalist, accuracy: " in note
 
 
 def test_the_study_s_note_says_how_to_read_it_and_the_result(
@@ -585,7 +597,8 @@ def test_a_browser_shows_notes(server: str, finished: OnDisk, tmp_path: Path) ->
     pruned = next(r for r in records if r.state is TrialState.PRUNED and not r.infeasible)
     shown = page(f"{server}/dashboard/studies/1/trials?numbers={pruned.number}", tmp_path / "a")
     assert f"<strong>Trial {pruned.number}: pruned</strong>" in shown
-    assert pruned.reason.removeprefix("pruned: ") in shown
+    told = " ".join(re.sub(r"<br[^>]*>", " ", shown).split())
+    assert pruned.reason.removeprefix("pruned: ") in told
     shown = page(f"{server}/dashboard/studies/1/note", tmp_path / "b")
     assert "<strong>Result</strong>" in shown
     assert ">python -m search.run --budget" in shown
