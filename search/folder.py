@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -117,6 +117,24 @@ class RunFolder:
                     f"--out {self.path} belongs to another job: its {what} differs{detail}; "
                     "give the same command to resume it, or another --out"
                 )
+
+    @contextlib.contextmanager
+    def unless_in_use(self) -> Iterator[bool]:
+        """Hold the folder for the time of a block, and give whether it is held.
+
+        It is not where a job works there, or where nothing can be written.
+        """
+        try:
+            self._lock = (self.path / "lock").open("a+", encoding="utf-8")
+            self._take_lock()
+        except (BadInput, OSError):
+            self.release()
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Let other processes in."""

@@ -26,6 +26,7 @@ from search.state import Job, View
 from search.store import Store, reason_of
 from search.summary import summarise
 from search.view import choose_view
+from search.watched import Watched
 from search.worker import ProcessObjective
 from studies import Study
 
@@ -97,6 +98,7 @@ def run(
         prepare_data(study, folder, request.seed, shown)
         store = Store(folder, str(folder.read("job.json").get("name")), storage)
         ledger = Ledger(folder.ledger, clock, started=began)  # charges all of this to setup
+        watched = Watched(shown, folder, store, ledger)
         if not store.records() and any(s.kind == Kind.SEARCH_TRAIN for s in ledger.spans):
             raise BadInput(
                 f"{folder.path}/study.db holds no trial, though some were trained: it was removed "
@@ -111,15 +113,19 @@ def run(
                 store=store,
                 ledger=ledger,
                 objective=made,
-                view=shown,
+                view=watched,
                 forecast=forecast,
             )
-            threading.Thread(target=get_ready, daemon=True).start()  # while the base model loads
+            store.note("command", request.command())
+            for ready in (get_ready, watched.get_ready):  # while the base model loads
+                threading.Thread(target=ready, daemon=True).start()
             run_job(job)
             job.phase = "export"
             with ledger.span(Kind.EXPORT):
                 export_recipe(job)
-                write_report(folder, store, summarise(folder, store))
+                found = summarise(folder, store)
+                write_report(folder, store, found)
+                watched.finish(found)
                 made.close()
         except BadInput:
             if not store.records():
@@ -135,9 +141,11 @@ def run(
             shown.line(f"what was found so far is kept in {folder.path}")
             raise
         finally:
+            watched.update()
             if folder.has("job.json"):
                 ledger.close()
         folder.write("summary.json", summarise(folder, store))
+        watched.attach()
         shown.refresh(job)
         shown.close()
         for line in closing_lines(folder.read("summary.json"), folder.path):

@@ -8,7 +8,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +52,32 @@ class Request:
     seed: int = 0
     name: str | None = None
     trust_remote_code: bool = False
+
+    def command(self) -> str:
+        """The command line that asks for the same, with the last part of every path only."""
+        flags: list[tuple[str, Sequence[str]]] = [
+            ("--budget", [f"{self.budget_s:g}s"]),
+            ("--study", [_tail(self.study)]),
+            ("--model", [_tail(self.model)] if self.model else []),
+            ("--data", [_tail(text) for text in self.data]),
+            ("--eval", self.tasks),
+            ("--include-path", [_tail(str(self.include_path))] if self.include_path else []),
+            ("--gpu-memory", [self.gpu_memory] if self.gpu_memory else []),
+            ("--out", [self.out.resolve().name] if self.out else []),
+            ("--seed", [str(self.seed)]),
+            ("--name", [self.name] if self.name else []),
+        ]
+        words = ["python", "-m", "search.run"]
+        for flag, values in flags:
+            words += [flag, *values] if values else []
+        return shlex.join([*words, *(["--trust-remote-code"] if self.trust_remote_code else [])])
+
+
+def _tail(text: str) -> str:
+    """`NAME=PATH` or `PATH` with the path's last part only, if it is one."""
+    name, sign, where = text.rpartition("=")
+    path = Path(where).expanduser()
+    return f"{name}{sign}{path.resolve().name}" if path.exists() else text
 
 
 def build_study(request: Request) -> Study:

@@ -164,6 +164,10 @@ class Store:
         """A value kept earlier, or None."""
         return self._notes.get(key)
 
+    def trial_id(self, number: int) -> int:
+        """A trial's id in the database, which Optuna keeps to itself."""
+        return self._ids[number]
+
     def records(self) -> list[Record]:
         """All trials, by number."""
         return list(self._records)

@@ -50,6 +50,7 @@ def rebuild(path: Path) -> list[str]:
         BadInput: it is no run folder, its study cannot be read, or report/ cannot be written.
     """
     check(path)
+    from search.dashboard import bring_up_to_date  # noqa: PLC0415  # likewise
     from search.folder import RunFolder  # noqa: PLC0415  # likewise
     from search.report.write import write_report  # noqa: PLC0415  # --help answers without it
     from search.store import Store  # noqa: PLC0415  # likewise
@@ -60,9 +61,13 @@ def rebuild(path: Path) -> list[str]:
     store = Store(folder, study_name(path))
     summary = summarise(folder, store)
     write_report(folder, store, summary)
+    lines: list[str] = []
+    with folder.unless_in_use() as ours:
+        if ours:  # else its job keeps the dashboard up to date itself
+            bring_up_to_date(folder, store, summary, lines.append)
     if folder.has("summary.json"):
-        return closing_lines(summary, path)
-    return [state_line(summary), f"report: {path / 'report' / 'index.html'}"]
+        return closing_lines(summary, path) + lines
+    return [state_line(summary), f"report: {path / 'report' / 'index.html'}", *lines]
 
 
 def check(path: Path) -> None:

@@ -1,0 +1,101 @@
+"""A job's dashboard, kept up to date while the job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from search.dashboard import Dashboard, optional
+from search.summary import summarise
+
+if TYPE_CHECKING:
+    from search.budget import Ledger
+    from search.folder import RunFolder
+    from search.state import Job, View
+    from search.store import Record, Store
+
+EVERY_S = 10.0
+"""While a job runs, at most this often, in seconds of its own clock."""
+SHARE = 0.005
+"""And at most this share of the job's time goes to it."""
+
+
+class Watched:
+    """A job's view that keeps the dashboard up to date as well, while the training process works.
+
+    That is: when a trial, a rung or a decision came to be, and at most every `EVERY_S` seconds and
+    for `SHARE` of the time. A study that is not in the run folder has nobody who could watch it.
+    """
+
+    def __init__(self, view: View, folder: RunFolder, store: Store, ledger: Ledger) -> None:
+        """Around another view."""
+        self._view = view
+        self._folder = folder
+        self._store = store
+        self._ledger = ledger
+        self._dashboard = Dashboard(folder, store)
+        self._refresh = self._dashboard.refresh
+        self._next = 0.0
+        self._seen: tuple[list[Record], object] | None = None
+        self._told = ""
+
+    def get_ready(self) -> None:
+        """Import what an update needs, which takes two seconds, while the base model loads."""
+        if self._on():
+            with suppress(Exception):  # an update says what is wrong
+                import optuna_dashboard  # noqa: F401, PLC0415  # --help must not pay for it
+
+                import search.report.interactive  # noqa: F401, PLC0415  # nor for plotly
+
+    def line(self, text: str) -> None:
+        """Show it."""
+        self._view.line(text)
+
+    def busy(self, doing: str, done: float | None) -> None:
+        """Show it."""
+        self._view.busy(doing, done)
+
+    def refresh(self, job: Job) -> None:
+        """Show it, and bring notes and graphs up to date where that is due."""
+        self._view.refresh(job)
+        if self._ledger.now() >= self._next:
+            self.update()
+
+    def update(self) -> None:
+        """Bring notes and graphs up to date if something came to be since they were."""
+        seen = (self._store.records(), self._store.noted("winner"))
+        if not seen[0] or seen == self._seen or not self._on():
+            return
+        began = self._ledger.now()
+        done = optional(lambda: self._refresh(summarise(self._folder, self._store)), self._say)
+        ended = self._ledger.now()
+        first = self._seen is None  # which also imports what the later ones need
+        self._next = ended + max(EVERY_S, 0.0 if first else (ended - began) / SHARE)
+        if done:
+            self._seen = seen
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """The report is written: bring all of it up to date."""
+        if self._on():
+            optional(lambda: self._refresh(summary), self._say)
+            self._seen = (self._store.records(), self._store.noted("winner"))
+        self.attach()
+
+    def attach(self) -> None:
+        """Bring the artifacts up to date."""
+        if self._on():
+            optional(self._dashboard.attach, self._say)
+
+    def _on(self) -> bool:
+        return self._folder.has("study.db")
+
+    def _say(self, text: str) -> None:
+        """A failure, once."""
+        if text != self._told:
+            self._told = text
+            self._view.line(text)
+
+    def close(self) -> None:
+        """The job is over."""
+        self._view.close()
