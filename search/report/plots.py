@@ -12,13 +12,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from search.budget import Kind
 from search.report.facts import Facts
+from search.report.looks import Group, default_point, entry, forecast_point, group_of
 from search.report.markup import Html, markup
 from search.report.style import colour, variables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from search.store import Record
 
 WIDTH = 4.7
 """Inches; the page scales figures to its column, and on a phone shows them about that wide."""
@@ -40,9 +40,9 @@ def pareto_figure(facts: Facts) -> Figure:
     """
     figure, axes = frame(3.3)
     summary = facts.summary
-    final, foreseen, base = summary["final"], summary["forecast_final"], summary["base"]
+    final, foreseen, base = summary["final"], forecast_point(facts), summary["base"]
     rungs = [rung for record in facts.records for rung in record.rungs]
-    default = summary["default"] or _last_of_default(facts)
+    default = default_point(facts)
     hours = [r.gpu_hours for r in rungs] + [p["gpu_hours"] for p in (final, foreseen) if p]
     axes.set_xlabel(f"{facts.unit} spent on the trial{' (log scale)' if any(hours) else ''}")
     axes.set_ylabel("accuracy (mean over tasks)")
@@ -80,18 +80,21 @@ def learning_figure(facts: Facts) -> Figure | None:
     if not trials:
         return None
     figure, axes = frame(3.1)
-    named: set[str] = set()
-    for record in sorted(trials, key=lambda r: _rank(facts, r)):
-        name, look, label = _trial_look(facts, record)
+    named: set[Group] = set()
+    order = list(Group)  # what matters on top
+    groups = [(group_of(record, facts.final_trial), record) for record in trials]
+    for group, record in sorted(groups, key=lambda pair: order.index(pair[0])):
+        look = group.value
         axes.plot(
             [rung.tokens for rung in record.rungs],
             [rung.loss for rung in record.rungs],
-            color=colour(name),
+            color=colour(look.colour),
+            lw=look.width,
+            ms=look.size,
             marker="o",
-            label="_" if label in named else label,
-            **look,
+            label="_" if group in named else entry(group, record),
         )
-        named.add(label)
+        named.add(group)
     axes.set_xscale("log")
     plan = facts.summary["plan"]
     ticks = plan["rungs"] if plan else sorted({r.tokens for t in trials for r in t.rungs})
@@ -224,29 +227,3 @@ def _evaluations(axes: Axes, facts: Facts) -> None:
         lw=1.6,
         label="Pareto front",
     )
-
-
-def _last_of_default(facts: Facts) -> dict[str, float] | None:
-    """The default's latest early evaluation, as long as it has no score on fresh items."""
-    if not facts.records or not facts.records[0].rungs:
-        return None
-    last = facts.records[0].rungs[-1]
-    return {"gpu_hours": last.gpu_hours, "accuracy": last.accuracy, "stderr": last.stderr}
-
-
-def _trial_look(facts: Facts, record: Record) -> tuple[str, dict[str, Any], str]:
-    """(colour, line, legend entry) of a trial's learning curve."""
-    strong, usual, weak = {"lw": 2.2, "ms": 5}, {"lw": 1.2, "ms": 3.5}, {"lw": 0.9, "ms": 3}
-    if record.number == facts.final_trial:
-        return "final", strong, f"trial {record.number}, final run"
-    if record.control:
-        return "default", strong, f"trial {record.number}, default"
-    if record.state.name == "PRUNED":
-        return "faint", weak, "pruned"
-    return "search-soft", usual, "complete" if record.state.name == "COMPLETE" else "not finished"
-
-
-def _rank(facts: Facts, record: Record) -> int:
-    """Draw the plain ones first, what matters on top."""
-    order = ("faint", "search-soft", "default", "final")
-    return order.index(_trial_look(facts, record)[0])

@@ -17,11 +17,29 @@ COLOURS = {
 }
 """Name -> (on light, on dark). The plots are drawn in the light ones; in the page they become
 variables, so that a figure follows the reader's theme."""
+EITHER = {
+    "ink": "#747c86",
+    "muted": "#7d858f",
+    "faint": "#8b949d",
+    "line": "rgba(125,133,143,0.28)",
+    "final": "#16968a",
+    "final-soft": "#5fa8a0",
+    "default": "#cb6d1f",
+    "search": "#4479c5",
+    "search-soft": "#7a9bcd",
+}
+"""Name -> colour that can be told from white and from dark paper, for figures on pages of others;
+no two are the same, so that the page can put its own in their place."""
 
 
 def colour(name: str) -> str:
     """The colour on light, for plots."""
     return COLOURS[name][0]
+
+
+def either(name: str) -> str:
+    """The colour for figures that stand on light or dark paper, nobody knows which."""
+    return EITHER[name]
 
 
 def variables(svg: str) -> str:
