@@ -20,8 +20,8 @@ CHANCE = 0.05
 """A difference whose p is not below this may be chance."""
 LEAST_P = 0.001
 """Smaller ones are told as being below this."""
-ROOM = 130
-"""Characters of a list of tasks, sources or trials; the rest is counted and left to the report."""
+ROOM, HELDOUT_ROOM = 130, 200
+"""Characters of a list, of which some are told and the others counted where it is longer."""
 PLACES = ("recipe: ", "export: ", "report: ", "watch:  ")
 """How lines begin that tell a place or a command: never cut, so that they can be copied."""
 NO_HELDOUT = (
@@ -180,6 +180,9 @@ def gains_of(folder: Path) -> dict[str, str]:
             ]
         )
         said = f"p {p:.3f}" if p >= LEAST_P else f"p below {LEAST_P}"
+        if not any(gain):
+            told[name] = "; final answers the same items right"
+            continue
         sure = "hardly chance" if p < CHANCE else "may be chance"
         told[name] = f"; final {gain[0]:+.3f} ± {gain[1]:.3f} ({said}: {sure})"
     return told
@@ -202,7 +205,7 @@ def elsewhere(summary: Mapping[str, Any], folder: Path) -> list[str]:
         ]
         beside = f" ({', '.join(others)})" if others else ""
         tasks.append(f"{task}: {value:.3f}{error}{beside}")
-    lines = [f"held out, {some(tasks, 'held-out tasks')}"] if tasks else []
+    lines = [f"held out, {some(tasks, 'held-out tasks', HELDOUT_ROOM)}"] if tasks else []
     if summary["heldout_tasks"] == []:
         lines.append(NO_HELDOUT_SHOWN)
     elif summary["finalists"]:
@@ -252,7 +255,7 @@ def some(parts: Iterable[str], what: str, room: int = ROOM) -> str:
     told = ", ".join(whole)
     if len(told) <= room or len(whole) < 2:
         return told
-    room -= len(" and 999 more : see the report, ") + len(what) + SLACK
+    room = min(room, ROOM) - len(" and 999 more : see the report, ") - len(what) - SLACK
     count = 1
     while len(", ".join(whole[: count + 1])) <= room:
         count += 1

@@ -93,6 +93,15 @@ def test_many_tasks_sources_and_trials_take_no_more_room(
     assert counted.count(" 0.500") + int(counted.split(" and ")[1].split()[0]) == 60
 
 
+def test_a_few_held_out_tasks_are_all_told(summary: dict[str, Any]) -> None:
+    """As many as the demo has, with base and default beside each."""
+    names = ("basic_arithmetic", "letter_counting", "syllogism")
+    for part in ("final", "default", "base"):
+        summary[part]["heldout"] = dict.fromkeys(names, 0.5)
+    (line,) = (line for line in closing_lines(summary, Path("run")) if line.startswith("held out"))
+    assert all(f"{name}: 0.500 (default 0.500, base 0.500)" in line for name in names)
+
+
 def test_a_list_is_told_as_far_as_there_is_room() -> None:
     """At least one, and one more is not called several."""
     assert some(["a", "b"], "tasks") == "a, b"
@@ -136,6 +145,8 @@ def test_a_difference_that_may_be_chance_is_told_so(tmp_path: Path) -> None:
     assert gains_of(tmp_path) == {}
     write("final", 12)
     write("base", 0)
+    write("0", 12)
+    assert gains_of(tmp_path)["0"] == "; final answers the same items right"
     write("0", 10)
     told = gains_of(tmp_path)
     assert told["base"].endswith("hardly chance)")
