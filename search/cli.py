@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from search.errors import BadInput, Interrupted, RecipeSearchError
+
+SPELT = {"±": "+-", "×": "x", "–": "-", "…": "...", "→": "->", "·": "-"}
+"""Signs in our lines that not every encoding has."""
+
+
+def spell(stream: TextIO) -> None:
+    """Let a stream write what its encoding lacks in signs that it has, instead of failing."""
+    codecs.register_error("spelt", _spelt)
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="spelt")
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(SPELT.get(sign, "?") for sign in signs), error.end
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,11 +44,20 @@ class Parser(argparse.ArgumentParser):
 
 
 def guarded(work: Callable[[], int], interrupted: str) -> int:
-    """Run a command's work; errors become one line on stderr and an exit code."""
+    """Run a command's work; errors become one line on stderr and an exit code.
+
+    Args:
+        work: what to do; returns the exit code.
+        interrupted: the line for Ctrl-C, where the work does not say it more exactly.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        spell(stream)
     try:
         return work()
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt:
         return say(interrupted, Interrupted.exit_code)
+    except Interrupted as stopped:
+        return say(str(stopped), stopped.exit_code)
     except RecipeSearchError as error:
         return say(f"error: {error}", error.exit_code)
     except BrokenPipeError:

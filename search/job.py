@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from objectives import base, data
 from objectives.objective import Objective
 from search.budget import Clock, Kind, Ledger, RealClock
-from search.errors import BadInput, BudgetTooSmall
+from search.errors import BadInput, BudgetTooSmall, Interrupted
 from search.folder import RunFolder
 from search.loop import run_job
 from search.planner import make_plan
@@ -146,10 +147,14 @@ def run(
                 ledger.close()
         folder.write("summary.json", summarise(folder, store))
         watched.attach()
+        job.phase = "done"
         shown.refresh(job)
         shown.close()
         for line in closing_lines(folder.read("summary.json"), folder.path):
             shown.line(line)
+    except (KeyboardInterrupt, Interrupted):
+        where = "" if request.out else f" with --out {shlex.quote(str(folder.path))}"
+        raise Interrupted(f"interrupted; the same command{where} goes on from here") from None
     finally:
         shown.close()
         if made is not None:

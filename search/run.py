@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from search import __version__
 from search.budget import RealClock, parse_budget, process_age_s
 from search.cli import Parser, guarded, joined
 from search.errors import BadInput
+
+SCRIPT = "recipe-search"
+"""What the command is called where the package is installed."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; its flags are few and frozen."""
     made = Parser(
-        prog="python -m search.run",
+        prog=SCRIPT if Path(sys.argv[0]).name == SCRIPT else "python -m search.run",
         description="Find the fine-tuning recipe, train it, prove what it is worth, export it: "
         "within one wall-clock budget on one GPU.",
         epilog="Give the same command with the same --out to resume an interrupted job.",
@@ -55,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--name", help="the run's name (default: study and time)")
     made.add_argument("--plan", action="store_true", help="print the budget's split and exit")
     made.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    made.add_argument("--version", action="version", version=f"{SCRIPT} {__version__}")
     made.add_argument(
         "--trust-remote-code",
         action="store_true",

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from search.budget import Kind, format_seconds
+from search.budget import format_seconds
+from search.report.text import PLACES, wrapped
+from search.screen.now import busy_picture, status
+from search.screen.picture import picture
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group, RenderableType
-    from rich.table import Table
-    from rich.text import Text
+    from rich.console import Console, RenderableType
+    from rich.live import Live
 
     from search.state import Job, View
-    from search.store import Record
 
-COLOURS = {
-    Kind.SETUP: "grey62",
-    Kind.LOAD: "grey42",
-    Kind.SEARCH_TRAIN: "dodger_blue2",
-    Kind.SEARCH_EVAL: "deep_sky_blue1",
-    Kind.FINAL_TRAIN: "green3",
-    Kind.FINAL_EVAL: "dark_olive_green3",
-    Kind.EXPORT: "gold3",
-    Kind.IDLE: "grey30",
-}
-SEARCHING = ("search", "finalists")
-"""Phases before the reserve is used."""
-BLOCKS = " ▁▂▃▄▅▆▇█"
-STATE_COLOURS = {"COMPLETE": "green", "PRUNED": "grey50", "FAIL": "red", "RUNNING": "yellow"}
+Draw = Callable[[int, int], "RenderableType"]
+"""What is shown in a terminal of so many columns and lines."""
 
 
 class NoView:
@@ -49,231 +41,157 @@ class NoView:
 
 
 class PlainView:
-    """Lines with the time spent, for logs and pipes; a sign of life every `EVERY_S` seconds."""
+    """Lines with the time spent, for logs and pipes, and now and then where the job is."""
 
     EVERY_S = 30.0
+    """Seconds from one line that says how much time is left to the next, ..."""
+    SHARE = 1 / 300
+    """... or so much of the budget, if that is longer: a day's log stays readable."""
 
     def __init__(self) -> None:
         self._job: Job | None = None
-        self._last = time.monotonic()
+        self._told = time.monotonic()
 
     def line(self, text: str) -> None:
         """Print it at once."""
         spent = format_seconds(self._job.ledger.now()) if self._job else "0s"
         print(f"[{spent:>6}] {text}", flush=True)
-        self._last = time.monotonic()
 
     def busy(self, doing: str, done: float | None) -> None:
         """Print it now and then."""
-        if time.monotonic() - self._last >= self.EVERY_S:
+        if self._due(0.0):
             self.line(doing if done is None else f"{doing} ({done:.0%})")
 
     def refresh(self, job: Job) -> None:
-        """Print where the job is, now and then."""
+        """Print where the job is and the time left, now and then, whatever else was printed."""
         self._job = job
-        if time.monotonic() - self._last >= self.EVERY_S:
+        if self._due(job.budget_s):
             self.line(f"{status(job)}; {format_seconds(job.left())} left")
 
     def close(self) -> None:
         """Nothing to close."""
 
+    def _due(self, budget_s: float) -> bool:
+        now = time.monotonic()
+        if now - self._told < max(self.EVERY_S, self.SHARE * budget_s):
+            return False
+        self._told = now
+        return True
+
 
 class LiveView:
-    """Budget bar, trials, the current curve and the best so far, redrawn in place."""
+    """Budget bar, trials, the current curve and the best so far, redrawn in place.
+
+    A thread redraws it every second, so that the time left goes on while nothing else moves, and a
+    terminal that changes its size is drawn anew.
+    """
 
     EVERY_S = 0.25
+    """Signs of life within so many seconds are drawn as one."""
+    TICK_S = 1.0
+    KEPT = 200
+    """Lines above the picture that are printed again when the terminal changes its size."""
 
     def __init__(self, console: Console) -> None:
-        from rich.live import Live  # noqa: PLC0415  # --help must not pay for it
-
         self._console = console
-        self._live = Live(console=console, auto_refresh=False, transient=False)
-        self._live.start()
+        self._lines: deque[str] = deque(maxlen=self.KEPT)
+        self._draw: Draw | None = None
+        self._lock = threading.RLock()
+        self._size = console.size
+        self._live: Live | None = self._start()
         self._last = 0.0
+        self._over = threading.Event()
+        threading.Thread(target=self._tick, daemon=True).start()
 
     def line(self, text: str) -> None:
-        """Print above the live part."""
-        self._console.print(text, style="grey62", markup=False, highlight=False)
+        """Print above the live part; after its end, as the run's last words."""
+        with self._lock:
+            self._fit()
+            self._lines.append(text)
+            self._print(text)
 
     def busy(self, doing: str, done: float | None) -> None:
         """A bar, full to the share done; it pulses where that is not known."""
-        from rich.console import Group  # noqa: PLC0415  # --help must not pay for it
-        from rich.progress_bar import ProgressBar  # noqa: PLC0415  # likewise
-
-        bar = ProgressBar(total=1.0, completed=done or 0.0, width=40, pulse=done is None)
-        self._live.update(Group(f"preparing data: {doing}", bar), refresh=True)
+        self._show(lambda width, _: busy_picture(doing, done, width))
 
     def refresh(self, job: Job) -> None:
         """Redraw, at most four times a second."""
-        if time.monotonic() - self._last < self.EVERY_S:
-            return
-        self._last = time.monotonic()
-        self._live.update(picture(job, self._console.width), refresh=True)
+        self._show(lambda width, height: picture(job, width, height))
 
     def close(self) -> None:
         """Leave the last picture on the screen."""
+        self._over.set()
+        with self._lock:
+            if self._live is None:
+                return
+            self._redraw()
+            self._live.stop()
+            self._live = None
+
+    def _start(self) -> Live:
+        from rich.live import Live  # noqa: PLC0415  # --help must not pay for it
+
+        live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        live.start()
+        return live
+
+    def _show(self, draw: Draw) -> None:
+        with self._lock:
+            self._draw = draw
+            if time.monotonic() - self._last >= self.EVERY_S:
+                self._redraw()
+
+    def _tick(self) -> None:
+        while not self._over.wait(self.TICK_S):
+            with self._lock:
+                if time.monotonic() - self._last >= self.TICK_S:
+                    self._redraw()
+
+    def _redraw(self) -> None:
+        self._fit()
+        self._last = time.monotonic()
+        if self._live is not None and self._draw is not None:
+            self._live.update(self._draw(*self._size), refresh=True)
+
+    def _fit(self) -> None:
+        """Begin on an empty screen where the size changed: old lines have other places now."""
+        size = self._console.size
+        if self._live is None or size == self._size:
+            return
+        self._size = size
         self._live.stop()
+        self._console.clear()
+        for text in self._tail(size.height):
+            self._print(text)
+        self._live = self._start()
+
+    def _tail(self, height: int) -> list[str]:
+        """The last lines that fill half of a screen."""
+        rows = height // 2
+        shown: list[str] = []
+        for text in reversed(self._lines):
+            rows -= len(wrapped(text, self._size.width))
+            if rows < 0:
+                break
+            shown.insert(0, text)
+        return shown
+
+    def _print(self, text: str) -> None:
+        style = "grey62" if self._live is not None else None
+        whole = text.startswith(PLACES)  # the terminal may wrap it, so that it can be copied
+        for row in wrapped(text, self._size.width):
+            self._console.print(row, style=style, markup=False, highlight=False, soft_wrap=whole)
 
 
 def choose_view(*, quiet: bool) -> View:
-    """The view for this process's stdout."""
+    """The view for this process's stdout: live where it is a terminal that can show it."""
     if quiet:
         return NoView()
     if not sys.stdout.isatty():
         return PlainView()
     from rich.console import Console  # noqa: PLC0415  # --help must not pay for it
 
-    return LiveView(Console())
-
-
-def status(job: Job) -> str:
-    """What is under way, in one line."""
-    if job.live is None:
-        return job.phase
-    name, progress = job.live
-    who = f"trial {name}" if name.isdigit() else name
-    parts = [who if who == progress.phase else f"{who}: {progress.phase}", f"{progress.done:.0%}"]
-    if progress.loss is not None:
-        parts.append(f"loss {progress.loss:.3f}")
-    if progress.tokens_per_s:
-        parts.append(f"{progress.tokens_per_s:,.0f} tokens/s")
-    if progress.note:
-        parts.append(progress.note)
-    return ", ".join(parts)
-
-
-def picture(job: Job, width: int) -> Group:
-    """Everything, for a terminal of `width` columns."""
-    from rich.console import Group  # noqa: PLC0415  # --help must not pay for it
-
-    records = job.store.records()
-    parts: list[RenderableType] = [budget_bar(job, width)]
-    if records:
-        parts.append(trials_table(records, width))
-    parts.append(now_line(job, width))
-    best = best_line(records)
-    if best:
-        parts.append(best)
-    return Group(*parts)
-
-
-def budget_bar(job: Job, width: int) -> Text:
-    """The budget as one bar coloured by ledger kind, the reserve marked, and a legend."""
-    from rich.text import Text  # noqa: PLC0415  # --help must not pay for it
-
-    cells = max(20, width - 2)
-    spent = job.ledger.spent()
-    text = Text()
-    used = 0
-    done = 0.0
-    for kind in Kind:
-        done += spent[kind]
-        upto = min(cells, round(cells * done / job.budget_s))
-        text.append("█" * (upto - used), style=COLOURS[kind])
-        used = max(used, upto)
-    reserve = job.plan.least_reserve_s if job.plan and job.phase in SEARCHING else 0.0
-    kept = min(cells - used, round(cells * reserve / job.budget_s))
-    text.append("░" * (cells - used - kept), style="grey42")
-    text.append("▒" * kept, style=COLOURS[Kind.FINAL_TRAIN])
-    text.append(
-        f"\n{format_seconds(job.ledger.now())} of {format_seconds(job.budget_s)}, "
-        f"{format_seconds(job.left())} left  ",
-        style="bold",
-    )
-    for kind in Kind:
-        if spent[kind] >= 1:
-            text.append("■ ", style=COLOURS[kind])
-            text.append(f"{kind} {format_seconds(spent[kind])}  ")
-    if kept:
-        text.append("▒ ", style=COLOURS[Kind.FINAL_TRAIN])
-        text.append("reserved for the final run")
-    return text
-
-
-def trials_table(records: list[Record], width: int, rows: int = 12) -> Table:
-    """The latest trials: recipe, rung, loss, accuracy, cost, and why; fewer columns if narrow."""
-    from rich.table import Table  # noqa: PLC0415  # --help must not pay for it
-
-    cells = [row_of(record) for record in records[-rows:]]
-    names = list(cells[0])
-    if width < 72:
-        names = [name for name in names if name not in {"rung", "tokens", "time"}]
-    if width <= 120:
-        names.remove("why")
-    table = Table(box=None, pad_edge=False, expand=True)
-    for name in names:
-        if name == names[-1]:  # takes what is left, and is cut off
-            table.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1)
-            continue
-        widest = max(len(name), *(len(row[name]) for row in cells))
-        left = name in {"state", "recipe"}
-        table.add_column(name, justify="left" if left else "right", no_wrap=True, min_width=widest)
-    for row in cells:
-        style = STATE_COLOURS.get(row["state"].upper(), "white")
-        table.add_row(*(row[name] for name in names), style=style)
-    return table
-
-
-def row_of(record: Record) -> dict[str, str]:
-    """A trial's cells by column."""
-    last = record.rungs[-1] if record.rungs else None
-    return {
-        "trial": str(record.number),
-        "state": record.state.name.lower(),
-        "rung": str(last.rung) if last else "",
-        "tokens": f"{last.tokens:,}" if last else "",
-        "loss": f"{last.loss:.3f}" if last else "",
-        "accuracy": f"{last.accuracy:.3f}" if last else "",
-        "time": format_seconds(last.train_s + last.eval_s) if last else "",
-        "recipe": record.recipe.short(),
-        "why": record.reason,
-    }
-
-
-def now_line(job: Job, width: int) -> Text:
-    """What is under way, with a bar and the training curve so far."""
-    from rich.text import Text  # noqa: PLC0415  # --help must not pay for it
-
-    text = Text(status(job), style="bold")
-    if job.live is None:
-        return text
-    name, progress = job.live
-    filled = round(20 * min(1.0, progress.done))
-    text.append("  " + "━" * filled, style="green3")
-    text.append("━" * (20 - filled), style="grey30")
-    if progress.loss is not None:
-        if job.trace_of != name:
-            job.trace_of, job.trace = name, []
-        if not job.trace or job.trace[-1] != progress.loss:
-            job.trace.append(progress.loss)
-        text.append("\n" + sparkline(job.trace, max(10, width - 20)), style="dodger_blue2")
-        text.append(" training loss", style="grey62")
-    return text
-
-
-def best_line(records: list[Record]) -> Text | None:
-    """The most accurate evaluation so far."""
-    from rich.text import Text  # noqa: PLC0415  # --help must not pay for it
-
-    evaluated = [(rung, record) for record in records for rung in record.rungs]
-    if not evaluated:
-        return None
-    rung, record = max(evaluated, key=lambda pair: (pair[0].accuracy, -pair[0].loss))
-    recipe = record.recipe.short()
-    return Text(
-        f"best so far: trial {record.number}, accuracy {rung.accuracy:.3f} ± {rung.stderr:.3f} "
-        f"after {rung.tokens:,} tokens: {recipe}",
-        style="green",
-    )
-
-
-def sparkline(values: list[float], width: int) -> str:
-    """A curve as one line of block characters; longer curves are averaged into `width` cells."""
-    if not values:
-        return ""
-    size = max(1, -(-len(values) // width))
-    cells = [values[i : i + size] for i in range(0, len(values), size)]
-    means = [sum(cell) / len(cell) for cell in cells]
-    low, high = min(means), max(means)
-    scale = (len(BLOCKS) - 2) / (high - low) if high > low else 0.0
-    return "".join(BLOCKS[1 + round((mean - low) * scale)] for mean in means)
+    console = Console()
+    if console.is_dumb_terminal or not console.encoding.startswith("utf"):
+        return PlainView()
+    return LiveView(console)

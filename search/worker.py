@@ -208,7 +208,7 @@ class ProcessObjective:
             return self._answer(listener, kind, within_s)
         except KeyboardInterrupt:
             self._stop()
-            raise Interrupted("stopped by the user") from None
+            raise Interrupted("interrupted") from None
 
     def _send(self, op: str, request: dict[str, Any]) -> None:
         assert self._process is not None  # noqa: S101  # for the type checker; _ask looked
