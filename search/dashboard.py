@@ -8,14 +8,19 @@ from __future__ import annotations
 import copy
 import json
 import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+
 from search.errors import brief
 from search.folder import RunFolder
+from search.notes import study_note, trial_note
+from search.report.facts import gather, hidden_of, without_paths
 
 if TYPE_CHECKING:
     import optuna
@@ -109,9 +114,6 @@ class Dashboard:
         Raises:
             Exception: whatever a broken package, database or run folder raises.
         """
-        from search.notes import study_note, trial_note  # noqa: PLC0415  # --help answers without
-        from search.report.facts import gather  # noqa: PLC0415  # likewise
-
         facts = gather(self._folder, self._store, summary)
         pending = Pending(self._store.study)
         winner = self._store.noted("winner")
@@ -146,34 +148,68 @@ class Dashboard:
         Raises:
             Exception: as `refresh`.
         """
-        from optuna.artifacts import FileSystemArtifactStore, upload_artifact  # noqa: PLC0415
-
         pending = Pending(self._store.study)
         target = self._folder.path / "artifacts"
         target.mkdir(exist_ok=True)
-        artifacts = FileSystemArtifactStore(target)
         winner = self._store.noted("winner")
         owners: list[tuple[Any, str, tuple[str, ...]]] = [(pending.study, "artifacts:", OF_STUDY)]
         if winner is not None:
             trial = self._store.study.get_trials(deepcopy=False)[winner]
             owners.append((trial, f"dashboard:artifacts:{trial._trial_id}:", OF_WINNER))
-        for owner, prefix, names in owners:
-            there = linked(pending.known, prefix)
-            for name in names:
-                file = self._folder.path / name
-                if not file.is_file() or file.stat().st_size > LARGEST:
-                    continue
-                if file.name not in there:
-                    upload_artifact(
-                        artifact_store=artifacts,
-                        file_path=str(file),
-                        study_or_trial=owner,
-                        storage=pending,  # type: ignore[arg-type]
-                    )
-                elif not same(file, target / there[file.name]):
-                    with file.open("rb") as content:
-                        artifacts.write(there[file.name], content)
+        with tempfile.TemporaryDirectory() as copies:
+            for owner, prefix, names in owners:
+                there = linked(pending.known, prefix)
+                for name in names:
+                    file = for_others(self._folder, name, Path(copies))
+                    if file is not None:
+                        put(file, target, there.get(file.name), owner, pending)
         pending.write(self._folder.path / "study.db")
+
+
+def for_others(folder: RunFolder, name: str, copies: Path) -> Path | None:
+    """A file of a run folder as others may see it; None if there is none, or a large one.
+
+    Args:
+        folder: the run folder.
+        name: of the file in it.
+        copies: where to put a copy of summary.json if a path of the user is in it, as where the
+            base model is a folder: all other files were written for others.
+    """
+    file = folder.path / name
+    if not file.is_file() or file.stat().st_size > LARGEST:
+        return None
+    if name == "summary.json":
+        content = folder.read(name)
+        shown = without_paths(content, hidden_of(folder))
+        if shown != content:
+            file = copies / name
+            file.write_text(json.dumps(shown, indent=2) + "\n", encoding="utf-8")
+    return file
+
+
+def put(
+    file: Path, target: Path, former: str | None, owner: optuna.Study, pending: Pending
+) -> None:
+    """Make a file an artifact of a study or trial, in the place of the former one if there is one.
+
+    Args:
+        file: the file.
+        target: folder of the artifacts.
+        former: the former one's id.
+        owner: a study or trial.
+        pending: the attributes that link artifacts.
+    """
+    artifacts = FileSystemArtifactStore(target)
+    if former is None:
+        upload_artifact(
+            artifact_store=artifacts,
+            file_path=str(file),
+            study_or_trial=owner,
+            storage=pending,  # type: ignore[arg-type]
+        )
+    elif not same(file, target / former):
+        with file.open("rb") as content:
+            artifacts.write(former, content)
 
 
 def linked(attributes: Mapping[str, Any], prefix: str) -> dict[str, str]:

@@ -88,7 +88,7 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
     Raises:
         BadInput: a file of the folder is damaged.
     """
-    hidden = (str(folder.path.resolve()), str(folder.path.absolute()), str(Path.home()))
+    hidden = hidden_of(folder)
     data = folder.read("data.json") if folder.has("data.json") else {}
     scores: dict[str, Scores] = {}
     final, heldout = common_scores(folder, "final"), common_scores(folder, "heldout")
@@ -115,6 +115,11 @@ def gather(folder: RunFolder, store: Store, summary: Mapping[str, Any]) -> Facts
         scores=scores,
         exported=folder.has("recipe/recipe.json"),
     )
+
+
+def hidden_of(folder: RunFolder) -> tuple[str, ...]:
+    """Folders that no text for others may name, for `without_paths`."""
+    return str(folder.path.resolve()), str(folder.path.absolute()), str(Path.home())
 
 
 def without_paths(value: Any, hidden: tuple[str, ...] = ()) -> Any:

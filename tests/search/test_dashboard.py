@@ -336,6 +336,18 @@ def test_neither_notes_nor_graphs_nor_artifacts_tell_who_ran_it(finished: OnDisk
             assert secret.encode() not in content
 
 
+def test_the_summary_s_copy_tells_no_path_of_the_user(run: Path) -> None:
+    """As where the base model is a folder; the summary itself stays as it is."""
+    summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
+    summary["model"] = f"{Path.home()}/models/mine"
+    (run / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    assert report([str(run)]) == 0
+    copies = [json.loads(c) for c in reread(run).values() if c.startswith(b'{\n  "study"')]
+    assert [copy["model"] for copy in copies] == ["models/mine"]
+    assert json.loads((run / "summary.json").read_text(encoding="utf-8")) == summary
+    assert summary | {"model": "models/mine"} == copies[0]
+
+
 def test_a_report_changes_nothing_that_is_up_to_date(run: Path) -> None:
     """No second artifact beside the first, and no new version of a note."""
     assert report([str(run)]) == 0
