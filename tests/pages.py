@@ -75,10 +75,12 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-def command(page: Path, beginning: str) -> Block:
-    """The one block of a page that begins with these words."""
-    (found,) = (block for block in blocks(page) if block.code.startswith(beginning))
-    return found
+def command(page: Path, beginning: str) -> tuple[Block, Block]:
+    """The one block of a page that begins with these words, and what it shows next as output."""
+    found = blocks(page)
+    (place,) = (n for n, block in enumerate(found) if block.code.startswith(beginning))
+    shown = next(block for block in found[place:] if block.language == "text")
+    return found[place], shown
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -126,7 +128,10 @@ def tour(
     Raises:
         AssertionError: a block failed or shows what it did not print, or a word to replace is gone.
     """
-    unused = {*(instead or {}), *(replaced or {})}
+    instead, replaced = instead or {}, replaced or {}
+    all_code = "".join(block.code for block in blocks(page))
+    for words in (*instead, *replaced):
+        assert words in all_code, f"{page.name} no longer holds {words!r}"
     names: dict[str, Any] = {"__name__": "__main__"}
     found: list[Shown] = []
     last: Shown | None = None
@@ -135,28 +140,27 @@ def tour(
             if last is not None and block.says("not checked") is None:
                 check(block, last.output)
             continue
+        last = None
         code = block.code
-        for words, other in (replaced or {}).items():
-            unused -= {words} if words in code else set()
+        for words, other in replaced.items():
             code = code.replace(words, other)
         if (name := block.says("file")) is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(code, encoding="utf-8")
-            continue
-        if block.language not in RUN or block.says("not run") is not None:
-            last = None
-            continue
-        other = [words for words in instead or {} if block.code.startswith(words)]
-        if other:
-            unused -= set(other)
-            shell((instead or {})[other[0]], folder, **more)
-            last = None
-            continue
-        output = shell(code, folder, **more) if block.language == "sh" else _python(block, code, names, folder)
-        last = Shown(block=block, output=output)
-        found.append(last)
-    assert not unused, f"{page.name} no longer holds {sorted(unused)}"
+        elif stand_ins := [lines for words, lines in instead.items() if code.startswith(words)]:
+            shell(stand_ins[0], folder, **more)
+        elif block.language in RUN and block.says("not run") is None:
+            last = Shown(block=block, output=_run(block, code, folder, names, more))
+            found.append(last)
     return found
+
+
+def _run(
+    block: Block, code: str, folder: Path, names: dict[str, Any], more: Mapping[str, str]
+) -> str:
+    if block.language == "sh":
+        return shell(code, folder, **more)
+    return _python(block, code, names, folder)
 
 
 def _python(block: Block, code: str, names: dict[str, Any], folder: Path) -> str:
