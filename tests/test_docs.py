@@ -132,7 +132,7 @@ def test_the_index_names_every_page() -> None:
 @pytest.mark.parametrize(
     "page",
     [ROOT / "README.md", *sorted(DOCS.glob("*.md"))],
-    ids=lambda page: f"{page.parent.name}/{page.name}",
+    ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_links_lead_somewhere(page: Path) -> None:
     """Files are there, and so are the headings within pages."""
