@@ -76,6 +76,14 @@ def write(target: Target, source: Source) -> Path:
     """
     from objectives.rows import sums_of, write_sums  # noqa: PLC0415  # --help answers without it
     from search.export import private  # noqa: PLC0415  # likewise
+    from search.export.source import Unsuitable  # noqa: PLC0415  # likewise
+    from search.read_recipe import trained_by_us  # noqa: PLC0415  # likewise
+
+    if not target.foreign and not trained_by_us(source.facts):
+        raise Unsuitable(
+            f"{target.name}: the recipe was trained by an objective of the study's own, which no "
+            "other tool can do"
+        )
 
     folder = source.folder / "exports" / target.name
     part = folder.with_name(target.name + ".part")
