@@ -65,6 +65,6 @@ def blamed(what: str, path: Path | None = None) -> Iterator[None]:
         raise kind(f"{what}: {error}") from None
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's code can raise anything
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if path and frame.filename == str(path)]
+        own = [frame for frame in frames if path and frame.filename == str(path.absolute())]
         line = f", line {own[-1].lineno}" if own else ""
         raise BadInput(f"{what}{line}: {type(error).__name__}: {error}") from None
