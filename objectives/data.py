@@ -4,7 +4,7 @@ Rows pass through as streams: read, cleaned (`objectives.hygiene`), written; the
 held back as items or overlap with one are taken out. Imports no torch: all of this happens before
 the GPU process starts. Layout: `data/sources/NAME.jsonl` (rows),
 `data/items/{search,finalists,final,heldout}.jsonl` (items), `data/contamination.jsonl` (rows
-dropped), `data/tasks.json` and `data/tasks/` (lm-eval tasks).
+dropped), `data/tasks.json` and `data/tasks/` (lm-eval tasks), `data/axes.py` (own axes).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from objectives import harness, sources
+from objectives import axes, harness, sources
 from objectives.contamination import Index, Overlap, drop
 from objectives.generated import check_generator, generate
 from objectives.hygiene import Hygiene
+from objectives.own import code_of
 from objectives.rows import (
     TEMPLATE,
     Row,
@@ -48,6 +49,8 @@ LISTED = 50
 """Overlapping rows that the report shows; data/contamination.jsonl has them all."""
 TOLD_S = 0.2
 """Seconds between two words about how far it is."""
+OWN_SCORE = "the score of the study's own objective"
+"""What accuracy means where that is asked."""
 FEWEST = 3
 """Items that a task needs at least: one to search, one to choose, one to measure."""
 
@@ -115,6 +118,8 @@ def prepare(study: Study, run_dir: Path, seed: int, tell: Tell = lambda *_: None
         file = run_dir / "data" / TEMPLATE
         file.write_text(study.chat_template, encoding="utf-8")
         hashes[TEMPLATE] = hash_file(file)
+    if own := axes.write(study.space.axes, run_dir / "data"):
+        hashes[own.name] = hash_file(own)
     if tasks.leaves:
         written = harness.keep(list(tasks.leaves.values()), _folder(study), run_dir / "data")
         hashes |= {str(f.relative_to(run_dir / "data")): hash_file(f) for f in written}
@@ -191,7 +196,7 @@ def _draw(
             found.lines.append(line)
         else:
             parts = harness.cut(_items(task, study, seed, sum(counts), files), counts)
-            found.metrics[task.name] = "exact match"
+            found.metrics[task.name] = OWN_SCORE if study.objective else "exact match"
         for name, part in zip(groups, parts, strict=True):
             fresh = [item for item in part if seen.setdefault(_identity(item), name) == name]
             if len(fresh) < len(part):
@@ -278,6 +283,10 @@ def fingerprint(study: Study) -> str:
         study.smoke_items,
         study.chat_template,
     ]
+    if study.space.axes:
+        parts += [repr(study.space.axes), axes.text_of(study.space.axes)]
+    if study.objective is not None:
+        parts.append(code_of(study.objective))
     folder = _folder(study)
     if folder is not None:
         files = [p for p in sorted(folder.rglob("*")) if p.suffix in {".yaml", ".py"}]

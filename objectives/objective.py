@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from spaces import Quantization, Recipe
+
+OWN = "objective of the study's own"
+"""Origin of the base (`Loaded.base`) where that trains, and no language model: our trainer, other
+trainers and the server can do nothing with its recipe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +90,8 @@ class Trained:
     peak_memory_gib: float = 0.0
     recomputing: bool = False
     """Whether gradient checkpointing was on: it saves memory and costs time."""
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    """AdamW's `betas`, `eps` and `weight_decay`, as the study's own axes left them; empty: ours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -107,7 +107,7 @@ class Process:
         import torch  # noqa: PLC0415  # after the first sign of life
         import transformers  # noqa: PLC0415  # likewise
 
-        from objectives import base, evaluate, quantize, text, tokens, train  # noqa: PLC0415  # they use torch
+        from objectives import axes, base, evaluate, quantize, text, tokens, train  # noqa: PLC0415  # they use torch
         from objectives import model as models  # noqa: PLC0415  # likewise
         from objectives.rows import TEMPLATE, iterate_jsonl  # noqa: PLC0415  # likewise
 
@@ -160,6 +160,7 @@ class Process:
             trust_remote_code=trust_remote_code,
             tell=lambda line: self.listen(Progress(phase="train", done=0.0, note=line)),
             memory_gib=memory_gib,
+            own_axes=axes.load(data),
         )
         resident = self.trainer.base_model(Quantization.BF16)
         probe = [rows[0] for rows in sources.values()][:3]

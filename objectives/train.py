@@ -11,15 +11,16 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from objectives import checkpoint
+from objectives import axes, checkpoint
 from objectives.adapter import Resident, Slot
 from objectives.base import Base
 from objectives.checkpoint import State
@@ -32,10 +33,12 @@ from objectives.objective import Listener, Progress, Schedule, Trained
 from objectives.packing import IGNORED, Batch, batches
 from objectives.passes import Passes, launch_bound, quick, why_not
 from objectives.quantize import Device, load_base
+from objectives.schedule import SAFETY, end_of, fit_schedule, thin
 from objectives.speed import matmul_speed
 from objectives.tokens import Tokens
 from search.errors import Diverged, Interrupted, OutOfMemory, WorkerFailed
 from spaces import Quantization, Recipe
+from spaces.axis import Apply
 
 CHECKPOINT_EVERY_S = 60.0
 """Most seconds of training that a crash can lose."""
@@ -45,8 +48,6 @@ GRADIENT_NORM = 1.0
 """Gradients are clipped to this global norm (the common default of all trainers)."""
 STEP = "step"
 """AdamW's name for its count of steps."""
-SAFETY = 1.03
-"""A step is assumed to take this much longer than the median of those measured."""
 
 
 class Trial:
@@ -90,6 +91,7 @@ class Trainer:
         tell: Callable[[str], None] = lambda _: None,
         memory_gib: float | None = None,
         load: Callable[[Quantization], Any] | None = None,
+        own_axes: Mapping[str, Apply] = MappingProxyType({}),
     ) -> None:
         """Nothing is loaded yet.
 
@@ -104,7 +106,9 @@ class Trainer:
             clock: seconds; deadlines and speeds are read from it.
             tell: told what is left out on this device, and why.
             load: gives the frozen base in a quantization kind; None: from where `base` says.
+            own_axes: what the study's own axes do, by name (`objectives.axes`).
         """
+        self._own_axes = own_axes
         self._load = load or (
             lambda kind: load_base(base, kind, device, trust_remote_code=trust_remote_code)
         )
@@ -305,6 +309,7 @@ class Trainer:
             curve=thin(state.curve),
             peak_memory_gib=self.peak_memory_gib(),
             recomputing=settings.checkpointing,
+            optimizer=axes.numbers(trial.optimizer),
         )
 
     def fork(self, name: str, copy: str) -> None:
@@ -591,6 +596,7 @@ class Trainer:
         optimizer = torch.optim.AdamW(
             [slot.weights], lr=recipe.learning_rate, weight_decay=0.0, fused=fused
         )
+        axes.apply(self._own_axes, recipe, optimizer)
         found = checkpoint.newest(self._folder / name)
         if found is None:
             return Trial(name, State(recipe=recipe.to_dict()), slot, optimizer)
@@ -637,27 +643,3 @@ def _check(loss: float, norm: float, step: int) -> None:
         raise Diverged(f"the training loss is {loss} at step {step}")
     if not norm < math.inf:
         raise Diverged(f"the gradient's norm is {norm} at step {step}")
-
-
-def fit_schedule(schedule: Schedule, step: int, fitting: int) -> Schedule:
-    """Shorten a schedule so that at most `fitting` (at least 1) more steps follow `step`.
-
-    The decay keeps its length where it can. Called anew with the asked-for schedule before every
-    step until the decay begins, so that a passing slowdown does not cost the rest of the run.
-    """
-    total, start = schedule.total_steps, schedule.decay_start
-    if total is None or start is None or total - step <= fitting:
-        return schedule
-    shorter = step + fitting
-    return replace(schedule, decay_start=max(step, shorter - (total - start)), total_steps=shorter)
-
-
-def end_of(schedule: Schedule, until_step: int) -> int:
-    """The step a segment ends at: asked for, or where the schedule ends."""
-    return until_step if schedule.total_steps is None else min(until_step, schedule.total_steps)
-
-
-def thin(curve: list[tuple[int, float]], points: int = 200) -> list[tuple[int, float]]:
-    """At most about `points` points of a curve, its last one always among them."""
-    every = max(1, len(curve) // points)
-    return curve[::every] + (curve[-1:] if (len(curve) - 1) % every else [])

@@ -10,11 +10,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.coordinates import Array
+from search.coordinates import Array, Axes
 from search.evidence import Outlook
 from search.gain import Front
 
+REPEAT = 0.01
+"""Runs this far apart, of the axes' widths, tell the same."""
 CANDIDATES, VARIED, ROUNDS = 400, 100, 3
 """Points at random that are looked at for a new run, and rounds of variations of the best."""
 
@@ -25,6 +28,7 @@ def best_new(
     rng: np.random.Generator,
     weight: Callable[[Array, Array], Array],
     allowed: Array | None = None,
+    tried: Array | None = None,
 ) -> tuple[Array, float] | None:
     """The most promising new run: (point, weighted gain), or None if there is none.
 
@@ -34,6 +38,7 @@ def best_new(
         rng: for candidates.
         weight: (points, costs) -> factors of their gains.
         allowed: points among which to choose; None: all of the space.
+        tried: points [n, axes] that are not to be tried again while there is anything else.
     """
 
     def score(points: Array) -> Array:
@@ -59,8 +64,22 @@ def best_new(
             np.concatenate([points[top], more]),
             np.concatenate([scores[top], score(more)]),
         )
+    if tried is not None and len(tried):
+        fresh = ~repeated(outlook.axes, points, tried)
+        if not fresh.any():
+            points = outlook.axes.draw(rng, CANDIDATES)
+            fresh, scores = ~repeated(outlook.axes, points, tried), score(points)
+        if fresh.any():
+            points, scores = points[fresh], scores[fresh]
     first = int(np.argmax(scores))
     return points[first], float(scores[first])
+
+
+def repeated(axes: Axes, points: Array, tried: Array) -> NDArray[np.bool_]:
+    """Which of the points [n, axes] are, as parameters, the same as one of `tried` or nearly so."""
+    gaps = axes.differences(axes.encode(axes.decode_all(points)), tried)
+    found: NDArray[np.bool_] = gaps.sum(axis=0).min(axis=1) < REPEAT**2
+    return found
 
 
 def _front_runs(outlook: Outlook) -> list[int]:

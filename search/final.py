@@ -210,6 +210,7 @@ def final_facts(trained: Trained) -> dict[str, Any]:
         "shares": {name: round(share, 5) for name, share in trained.shares.items()},
         "passes": {name: round(passes, 3) for name, passes in trained.passes.items()},
         "curve": [list(point) for point in trained.curve],
+        "optimizer": trained.optimizer,
         "peak_memory_gib": round(trained.peak_memory_gib, 3),
         "tokens_per_s": round(trained.new_tokens / trained.seconds, 1) if trained.seconds else 0.0,
     }

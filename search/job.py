@@ -19,6 +19,7 @@ from search.budget import Clock, Kind, Ledger, RealClock
 from search.errors import BadInput, BudgetTooSmall, Interrupted
 from search.folder import RunFolder
 from search.loop import run_job
+from search.own_file import blamed
 from search.planner import make_plan
 from search.recipe import export_recipe
 from search.report import closing_lines, get_ready, write_report
@@ -59,7 +60,7 @@ def run(
         started: the clock's reading when the process began; the budget counts from there.
         quiet: print nothing.
         clock: the real one, if not given.
-        objective: makes the objective; the GPU process, if not given.
+        objective: makes the objective; the study's own, or the GPU process, if not given.
         view: where to report to; chosen by stdout, if not given.
         storage: Optuna's storage, for tests; RUN_DIR/study.db, if not given.
 
@@ -71,10 +72,11 @@ def run(
     """
     clock = clock or RealClock()
     began = clock.now() if started is None else started
-    origin = "simulated folder" if objective else base.check(study.model)
+    make = objective or study.objective
+    origin = "simulated folder" if make else base.check(study.model)
     forecast, costs = first_costs(study, origin)
     folder = RunFolder(request.out or default_out(request, study))
-    if not (folder.path / "job.json").is_file() and not objective:
+    if not (folder.path / "job.json").is_file() and not make:
         make_plan(study, request.budget_s, 0.0, costs)  # too small: say so before anything is made
     existed = folder.open(
         {
@@ -93,8 +95,8 @@ def run(
             shown.line(f"{folder.path} is finished already; its recipe is in {folder.path}/recipe")
             return folder
         shown.line(f"{'going on with' if existed else 'writing to'} {folder.path}")
-        made = objective(study, folder.path) if objective else worker(request, study, folder)
-        if not objective:
+        made = own(make, study, folder) if make else worker(request, study, folder)
+        if not make:
             shown.line(disk_line(study, study.bracket, folder.path))
         prepare_data(study, folder, request.seed, shown)
         store = Store(folder, str(folder.read("job.json").get("name")), storage)
@@ -175,6 +177,30 @@ def worker(request: Request, study: Study, folder: RunFolder) -> ProcessObjectiv
     )
     made.start()
     return made
+
+
+def own(make: MakeObjective, study: Study, folder: RunFolder) -> Objective:
+    """An objective of the study's own.
+
+    Raises:
+        BadInput: it cannot be made, or is none.
+    """
+    try:
+        with blamed(f"study {study.name}: its objective"):
+            made = make(study, folder.path)
+            check_objective(made)
+    except BadInput:
+        if not folder.has("data.json"):
+            folder.undo()  # nothing was begun: a mended study may use the folder
+        raise
+    return made
+
+
+def check_objective(made: object) -> None:
+    """Raise BadInput if something lacks a function of the Objective protocol."""
+    names = [name for name in vars(Objective) if not name.startswith("_")]
+    if lacks := [name for name in names if not callable(getattr(made, name, None))]:
+        raise BadInput(f"a {type(made).__name__} is no Objective: it lacks {lacks[0]}()")
 
 
 def finished(folder: RunFolder) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from search.errors import BadInput
 
 ADAPTER = "adapter/adapter_model.safetensors"
 CONFIG = "adapter/adapter_config.json"
+AXES = "data/axes.py"
+OWN_STEP = {"name": "the objective's own"}
+"""`optimizer` of a recipe that an objective of the study's own trained."""
 STEPS = ("warmup_steps", "decay_start", "total_steps")
 
 
@@ -37,8 +40,8 @@ def _is_amount(value: object) -> bool:
 
 
 def _is_optimizer(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
+    if not isinstance(value, dict) or value == OWN_STEP:
+        return value == OWN_STEP
     betas = value.get("betas")
     names = ("eps", "weight_decay", "max_grad_norm")
     return (
@@ -138,3 +141,23 @@ def read_recipe(folder: Path, *, weights: bool = True) -> dict[str, Any]:
     verify(folder, listed, since)
     verify(folder / "data", facts["data"], since)
     return facts
+
+
+def trained_by_us(facts: Mapping[str, Any]) -> bool:
+    """Whether a recipe is one for a language model, and no own objective's."""
+    return bool(facts["training"]["optimizer"] != OWN_STEP)
+
+
+def check_trained_by_us(facts: Mapping[str, Any]) -> None:
+    """Raise BadInput if an objective of the study's own trained the recipe."""
+    if not trained_by_us(facts):
+        raise BadInput(
+            f"the recipe {facts['name']} was trained by an objective of the study's own, which "
+            "this command cannot do; python -m search.run with that study can"
+        )
+
+
+def own_code(folder: Path) -> list[Path]:
+    """Files of a recipe that are run when it is trained again: its own tasks, its own axes."""
+    tasks = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
+    return tasks + [file for file in [folder / AXES] if file.is_file()]

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
+from objectives import axes
+from objectives.objective import OWN, Loaded
 from objectives.rows import SUMS, TEMPLATE, hash_file, line_of, sums_of, write_jsonl, write_sums
 from search import formats
 from search.export.card import model_card
 from search.final import FINAL
 from search.folder import RunFolder
+from search.read_recipe import OWN_STEP
 from search.report.facts import EXACT
 from search.store import Record, macro
 from search.summary import common_scores, summarise
@@ -40,11 +43,10 @@ def export_recipe(job: Job) -> None:
 
 
 def copy_sides(source: Path, target: Path) -> None:
-    """Copy what says how conversations are written and lm-eval's items scored, if anything does."""
-    if (source / TEMPLATE).is_file():
-        shutil.copyfile(source / TEMPLATE, target / TEMPLATE)
-    if (source / "tasks.json").is_file():
-        shutil.copyfile(source / "tasks.json", target / "tasks.json")
+    """Copy what says how conversations are written, items of lm-eval scored and own axes set."""
+    for name in (TEMPLATE, "tasks.json", axes.FILE):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
     if (source / "tasks").is_dir():
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source / "tasks", target / "tasks", dirs_exist_ok=True, ignore=ignored)
@@ -83,17 +85,9 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
             **{k: trained[k] for k in ("steps", "tokens", "warmup_steps", "decay_start")},
             "total_steps": trained["total_steps"],
             "schedule": "linear warm-up, constant, linear decay to 0; integer optimizer steps",
-            "optimizer": {
-                "name": "AdamW",
-                "betas": [0.9, 0.999],
-                "eps": 1e-8,
-                "weight_decay": 0.0,
-                "max_grad_norm": 1.0,
-            },
-            "lora_dropout": 0.0,
+            **method(loaded, trained.get("optimizer", {})),
             "shares": trained["shares"],
             "passes": trained["passes"],
-            "loss_on": "the last assistant message of each row, its end of turn included",
         },
         "seed": job.seed,
         "data": hashes,
@@ -109,6 +103,18 @@ def recipe_facts(job: Job, hashes: dict[str, str]) -> dict[str, Any]:
         ),
         "device": loaded.device,
         "versions": loaded.versions,
+    }
+
+
+def method(loaded: Loaded, changed: Mapping[str, Any]) -> dict[str, Any]:
+    """What the steps of training were; `changed` are numbers of AdamW that own axes set."""
+    if loaded.base["origin"] == OWN:
+        return {"optimizer": OWN_STEP, "loss_on": "whatever the objective's own step trains"}
+    numbers = {"betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0, "max_grad_norm": 1.0}
+    return {
+        "optimizer": {"name": "AdamW", **numbers, **changed},
+        "lora_dropout": 0.0,
+        "loss_on": "the last assistant message of each row, its end of turn included",
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from search.cli import Parser, guarded
 from search.errors import BadInput
-from search.read_recipe import ADAPTER, read_recipe
+from search.read_recipe import ADAPTER, check_trained_by_us, own_code, read_recipe
 
 if TYPE_CHECKING:
     from spaces import Recipe
@@ -33,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--trust-remote-code",
         action="store_true",
-        help="run code that comes with the base model, or with the recipe (data/tasks/)",
+        help="run code that comes with the base model, or with the recipe (data/tasks/, "
+        "data/axes.py)",
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="keep the new adapter there")
     return made
@@ -45,7 +46,7 @@ def reproduce(
     """Train again; print both scores; returns whether the recorded interval holds the new one.
 
     Raises:
-        BadInput: see `read_recipe`; or its tasks bring code, which is not trusted.
+        BadInput: see `read_recipe`; or it brings code, which is not trusted.
         WorkerFailed: training failed.
     """
     from objectives.objective import Progress, Schedule  # noqa: PLC0415  # likewise
@@ -55,10 +56,11 @@ def reproduce(
     from search.worker import ProcessObjective  # noqa: PLC0415  # likewise
 
     facts = read_recipe(folder, weights=False)
-    own = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
+    check_trained_by_us(facts)
+    own = own_code(folder)
     if own and not trust_remote_code:
         raise BadInput(
-            f"the recipe brings task files of its own ({own[0]}), which can run code: look at "
+            f"the recipe brings files of its own ({own[0]}), which can run code: look at "
             "them, then give --trust-remote-code"
         )
     recipe: Recipe = facts["recipe"]

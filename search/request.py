@@ -250,8 +250,14 @@ def plan_lines(request: Request, study: Study) -> list[str]:
     """The split of the budget as foreseen before loading.
 
     Raises:
+        BadInput: nothing foretells the speed of the study's own objective.
         BudgetTooSmall: the budget cannot hold the job.
     """
+    if study.objective is not None:
+        raise BadInput(
+            f"--plan: the study {study.name} has an objective of its own, whose speed is measured "
+            "when it runs; leave --plan out"
+        )
     _, costs = first_costs(study, base.check(study.model))
     plan = make_plan(study, request.budget_s, 0.0, costs)
     return [

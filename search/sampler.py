@@ -151,7 +151,7 @@ class CurveSampler(BaseSampler):
             return weights
 
         front = outlook.front([k for k, run in enumerate(runs) if run.done or not run.over])
-        found = best_new(outlook, front, self._rng, weight)
+        found = best_new(outlook, front, self._rng, weight, tried=outlook.points)
         assert found is not None  # noqa: S101  # no point was excluded
         return _only(search_space, axes.decode(found[0]))
 

@@ -157,9 +157,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         check_installed()
         from objectives.base import check  # noqa: PLC0415  # --help must not pay for it
-        from search.read_recipe import read_recipe  # noqa: PLC0415  # likewise
+        from search.read_recipe import check_trained_by_us, read_recipe  # noqa: PLC0415  # likewise
 
         facts = read_recipe(options.recipe)
+        check_trained_by_us(facts)
         model = options.model or facts["base"]["id"]
         check(model)
         taken = bind(options.host, options.port)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from search.errors import BadInput
+from spaces.axis import Value, check_value
 
 
 class Quantization(StrEnum):
@@ -56,6 +57,8 @@ class Recipe:
     """Non-padding tokens per optimizer step, whatever the packing."""
     mixture: Mapping[str, float]
     """Share of trained (labelled) tokens per source; sums to 1."""
+    extra: Mapping[str, Value] = field(default_factory=dict)
+    """Values of the study's own axes, by name (`spaces.Axis`)."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "alpha", "max_length", "tokens_per_step"):
@@ -73,15 +76,23 @@ class Recipe:
         quantization = _member(Quantization, "quantization", self.quantization)
         object.__setattr__(self, "quantization", quantization)
         object.__setattr__(self, "mixture", MappingProxyType(normalised(self.mixture)))
+        if not isinstance(self.extra, Mapping):
+            raise BadInput(f"recipe: extra must be an object, got {self.extra!r}")
+        for name, value in self.extra.items():
+            check_value(name, value)
+        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
 
     def __hash__(self) -> int:
         return hash(tuple(sorted((k, str(v)) for k, v in self.to_dict().items())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; `Recipe.from_dict` is the inverse."""
+        """Plain JSON types; `Recipe.from_dict` is the inverse. There is no `extra` without axes."""
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         fields |= {"targets": self.targets.value, "quantization": self.quantization.value}
-        return fields | {"mixture": dict(self.mixture)}
+        fields |= {"mixture": dict(self.mixture), "extra": dict(self.extra)}
+        if not self.extra:
+            del fields["extra"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Recipe:
@@ -91,7 +102,7 @@ class Recipe:
             BadInput: a field is missing, unknown or out of range.
         """
         known = set(cls.__dataclass_fields__)
-        if missing := known - set(fields):
+        if missing := known - {"extra"} - set(fields):
             raise BadInput(f"recipe: the field {sorted(missing)[0]!r} is missing")
         if unknown := set(fields) - known:
             raise BadInput(f"recipe: there is no field {sorted(unknown)[0]!r}")
@@ -103,7 +114,13 @@ class Recipe:
         return (
             f"r{self.rank} a{self.alpha} {self.targets} lr {self.learning_rate:.1e} "
             f"{self.tokens_per_step}t {rows} {self.quantization}"
+            + "".join(f" {name} {in_words(value)}" for name, value in self.extra.items())
         )
+
+
+def in_words(value: Value) -> str:
+    """A value of an axis for people: three digits of a fraction."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def normalised(mixture: Mapping[str, float]) -> dict[str, float]:

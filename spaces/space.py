@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from search.errors import BadInput
+from spaces.axis import Axis
 from spaces.mixture import SPREAD, to_coordinates, to_mixture
 from spaces.prior import Prior
 from spaces.recipe import Quantization, Recipe, Targets, normalised
@@ -19,7 +20,8 @@ PRIORS = (
     *("rank", "alpha_ratio", "targets", "quantization", "packing"),
     *("max_length", "learning_rate", "tokens_per_step"),
 )
-"""Axes that can have a prior; the mixture's is its natural shares."""
+"""Axes that can have a prior, as an own axis can; the mixture's is its natural shares."""
+MIXTURE = "mixture_"
 
 
 class SuggestsParameters(Protocol):
@@ -58,6 +60,8 @@ class Space:
     """The centre of the mixture search: weight per source."""
     priors: Mapping[str, Prior] = field(default_factory=dict)
     """What experts hold of an axis, by the name of its parameter (see `suggest`)."""
+    axes: tuple[Axis, ...] = field(default=(), repr=False)  # a space without has its old name
+    """Axes of the study's own."""
 
     def __post_init__(self) -> None:
         for name in ("rank", "learning_rate"):
@@ -69,12 +73,23 @@ class Space:
                 raise BadInput(f"space: {name} has no choice")
         if not self.tokens_per_step:
             raise BadInput("space: tokens_per_step has no choice")
-        for name in self.priors:
-            if name not in PRIORS:
-                raise BadInput(
-                    f"space: a prior names {name!r}; it can be one of {', '.join(PRIORS)}"
-                )
+        self._check_axes()
         object.__setattr__(self, "natural_mixture", normalised(self.natural_mixture))
+
+    def _check_axes(self) -> None:
+        own = {axis.name: axis for axis in self.axes}
+        taken = {*PRIORS, *Recipe.__dataclass_fields__}
+        for axis in self.axes:
+            twice = own[axis.name] is not axis
+            if twice or axis.name in taken or axis.name.startswith(MIXTURE):
+                raise BadInput(f"space: the name of the axis {axis.name} is another axis's")
+        for name in self.priors:
+            if name not in (*PRIORS, *own):
+                raise BadInput(
+                    f"space: a prior names {name!r}; it can be one of {', '.join((*PRIORS, *own))}"
+                )
+            if name in own and not own[name].positive:
+                raise BadInput(f"space: the axis {name} has values of 0 or less, and so no prior")
 
     def believed(self, params: Mapping[str, Any]) -> float:
         """What experts hold of parameters: a logarithm, at most 0; 0 for what they would take."""
@@ -97,7 +112,7 @@ class Space:
 
 def coordinate(source: str) -> str:
     """The name of the parameter that is a source's coordinate of the mixture."""
-    return f"mixture_{source}"
+    return f"{MIXTURE}{source}"
 
 
 def alpha_of(rank: int, ratio: float) -> int:
@@ -130,6 +145,7 @@ def suggest(trial: SuggestsParameters, space: Space) -> Recipe:
         learning_rate=trial.suggest_float("learning_rate", *space.learning_rate, log=True),
         tokens_per_step=trial.suggest_categorical("tokens_per_step", space.tokens_per_step),
         mixture=to_mixture(coordinates, space.natural_mixture),
+        extra={axis.name: axis.suggest(trial) for axis in space.axes},
     )
 
 
@@ -155,6 +171,7 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
             recipe.tokens_per_step,
             recipe.tokens_per_step in space.tokens_per_step,
         ),
+        **own_parameters(recipe, space),
     }
     for name, (value, inside) in checks.items():
         if not inside:
@@ -163,3 +180,15 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
     coordinates = to_coordinates(recipe.mixture, space.natural_mixture)
     found = {name: value for name, (value, _) in checks.items()}
     return found | {coordinate(name): value for name, value in coordinates.items()}
+
+
+def own_parameters(recipe: Recipe, space: Space) -> dict[str, tuple[Any, bool]]:
+    """By axis of the study's own: a recipe's value, and whether that is one of the axis's.
+
+    Raises:
+        BadInput: the recipe has a value of an axis that the space lacks.
+    """
+    found = {axis.name: recipe.extra.get(axis.name, axis.default) for axis in space.axes}
+    if unknown := set(recipe.extra) - set(found):
+        raise BadInput(f"space: an expert's recipe has {sorted(unknown)[0]}, which is no axis here")
+    return {axis.name: (found[axis.name], axis.contains(found[axis.name])) for axis in space.axes}

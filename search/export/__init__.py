@@ -1,1 +1,1 @@
-"""Recipes for other tools: one writer per target, each a function of a recipe folder."""
+"""Recipes for other tools: one writer per form, each a function of a recipe folder."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.cli import Parser, guarded
 from search.errors import BadInput
+from search.export.targets import ALL, TARGETS, Target, find
+from search.own_file import blamed
 
-TARGETS = ("axolotl", "llamafactory", "trl", "peft", "challenge")
-"""Each is a module here with a function write(source, folder)."""
+if TYPE_CHECKING:
+    from search.export.source import Source
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,57 +24,87 @@ def parser() -> argparse.ArgumentParser:
     made = Parser(
         prog="python -m search.export",
         description="Write a run's recipe in the form of other trainers, as a PEFT folder with a "
-        "model card, or as a submission to the 2023 challenge: to RUN_DIR/recipe/exports/.",
+        "model card, as a submission to the 2023 challenge, or in a form of your own: to "
+        "RUN_DIR/recipe/exports/.",
     )
     made.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="the --out of a finished run")
     made.add_argument(
         "--to",
         required=True,
-        choices=(*TARGETS, "all"),
-        metavar="|".join((*TARGETS, "all")),
-        help="the form",
+        metavar="|".join((*TARGETS, ALL, "NAME", "FILE.py")),
+        help="the form: one that ships, all, an installed package's, or a file of your own with a "
+        "function write(source, folder)",
     )
     return made
 
 
-def export(run_dir: Path, targets: Sequence[str]) -> list[str]:
+def export(run_dir: Path, to: Sequence[str]) -> list[str]:
     """Write a recipe in the form of some targets.
 
     Args:
         run_dir: of a finished run; its recipe folder will do as well.
-        targets: of TARGETS; of several, those are left out that the recipe does not suit.
+        to: what the command line takes, each; of several forms, those are left out that the
+            recipe does not suit.
 
     Returns:
         What to tell the user: the folders written, each whole or absent, and what was left out.
 
     Raises:
-        BadInput: there is no recipe, it is damaged, or the folder cannot be written to.
+        BadInput: there is no recipe or form, it is damaged, the folder cannot be written to, or
+            what was written must not be handed on.
     """
-    from objectives.rows import sums_of, write_sums  # noqa: PLC0415  # --help answers without it
-    from search.export.source import Unsuitable, open_recipe  # noqa: PLC0415  # likewise
+    from search.export.source import Unsuitable, open_recipe  # noqa: PLC0415  # --help without it
 
+    targets = [target for reference in to for target in find(reference)]
     source = open_recipe(run_dir)
     made = []
-    for name in targets:
-        folder = source.folder / "exports" / name
-        part = folder.with_name(name + ".part")
+    for target in targets:
         try:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            import_module(f"search.export.{name}").write(source, part)
-            write_sums(part, sums_of(part))
-            shutil.rmtree(folder, ignore_errors=True)
-            part.replace(folder)
+            made.append(str(write(target, source)))
         except Unsuitable as error:
-            shutil.rmtree(part, ignore_errors=True)
             if len(targets) == 1:
                 raise
             made.append(f"left out: {error}")
-            continue
-        except OSError as error:
-            raise BadInput(f"{folder}: cannot write there ({error.strerror or error})") from None
-        made.append(str(folder))
     return made
+
+
+def write(target: Target, source: Source) -> Path:
+    """Write one form; returns its folder, which is whole or as it was.
+
+    Raises:
+        BadInput: see `export`.
+    """
+    from objectives.rows import sums_of, write_sums  # noqa: PLC0415  # --help answers without it
+    from search.export import private  # noqa: PLC0415  # likewise
+    from search.export.source import Unsuitable  # noqa: PLC0415  # likewise
+    from search.read_recipe import trained_by_us  # noqa: PLC0415  # likewise
+
+    if not target.foreign and not trained_by_us(source.facts):
+        raise Unsuitable(
+            f"{target.name}: the recipe was trained by an objective of the study's own, which no "
+            "other tool can do"
+        )
+
+    folder = source.folder / "exports" / target.name
+    part = folder.with_name(target.name + ".part")
+    blame = blamed(target.foreign, target.file) if target.foreign else contextlib.nullcontext()
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        with blame:
+            target.write(source, part)
+            private.check(part, source.folder)
+        sums = sums_of(part)
+        if not sums:
+            raise BadInput(f"--to {target.name}: it wrote no file")
+        write_sums(part, sums)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot write there ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         options = parser().parse_args(arguments)
-        for line in export(options.run_dir, TARGETS if options.to == "all" else [options.to]):
+        for line in export(options.run_dir, [options.to]):
             print(line)
         return 0
 

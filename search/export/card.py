@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
+
+from search.read_recipe import trained_by_us
+from spaces.recipe import in_words
 
 TASK_TYPE = "text-generation"
 
@@ -15,9 +19,13 @@ def model_card(facts: dict[str, Any]) -> str:
     Args:
         facts: recipe.json.
     """
+    if not trained_by_us(facts):
+        return own_card(facts)
     recipe, score, base = facts["recipe"], facts["score"], facts["base"]
     training, name = facts["training"], facts["name"]
     metric = score["metric"]
+    own = ", ".join(f"{name} {in_words(value)}" for name, value in recipe.get("extra", {}).items())
+    extra = f"\nBy the study's own axes: {own}." if own else ""
     named = metric if isinstance(metric, str) else "mean over tasks of each one's own metric"
     return f"""---
 {card_data(facts).to_yaml()}
@@ -27,7 +35,8 @@ def model_card(facts: dict[str, Any]) -> str:
 Base: `{base["id"]}` (revision `{base["revision"]}`, from {base["origin"]}).
 Recipe: rank {recipe["rank"]}, alpha {recipe["alpha"]}, {recipe["targets"]}, base weights in
 {recipe["quantization"]}, learning rate {recipe["learning_rate"]:.2e}, {recipe["tokens_per_step"]}
-tokens per step, {training["steps"]} steps, {training["tokens"]} tokens, seed {facts["seed"]}.
+tokens per step, {training["steps"]} steps, {training["tokens"]} tokens,
+seed {facts["seed"]}.{extra}
 
 Accuracy ({named}) on {score["items"]} items that no decision of the search saw:
 **{score["accuracy"]:.3f} ± {score["stderr"]:.3f}** (standard error).
@@ -45,6 +54,29 @@ from transformers import AutoModelForCausalLM
 
 base = AutoModelForCausalLM.from_pretrained("{base["id"]}")
 model = PeftModel.from_pretrained(base, "adapter")
+```
+"""
+
+
+def own_card(facts: dict[str, Any]) -> str:
+    """The same of what an objective of the study's own trained."""
+    score = facts["score"]
+    return f"""# {facts["name"]}: found by Recipe Search with an objective of the study's own
+
+`adapter_model.safetensors` holds what that objective trained, as arrays by name.
+
+Accuracy on {score["items"]} items that no decision of the search saw:
+**{score["accuracy"]:.3f} ± {score["stderr"]:.3f}** (standard error).
+
+{tasks_table(score["tasks"], held_out=False)}
+Held-out tasks, which the search never optimised:
+
+{tasks_table(score["tasks"], held_out=True)}
+Cost: {facts["gpu_hours"]:.4f} device-hours for these and {facts["search_gpu_hours"]:.4f} for the
+search, on {facts["device"]}.
+
+```json
+{json.dumps(facts["recipe"], indent=2)}
 ```
 """
 

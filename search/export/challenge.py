@@ -22,6 +22,7 @@ import spaces
 import studies
 from search.errors import BadInput
 from search.export.source import Source, Unsuitable
+from search.read_recipe import own_code
 
 TOOL = "recipe-search"
 ROOMS = (search, objectives, spaces, studies)
@@ -76,9 +77,9 @@ def write(source: Source, target: Path) -> None:
             "image could fetch it"
         )
     revision = re.sub(r"[^\w:.-]", "?", base["revision"])
-    own_tasks = (source.folder / "data" / "tasks").is_dir()
+    trusted = (source.folder / "data" / "tasks").is_dir() or own_code(source.folder)
     words = {
-        "trust": ', "--trust-remote-code"' if own_tasks else "",
+        "trust": ', "--trust-remote-code"' if trusted else "",
         "python": PYTHON,
         "base_id": base["id"],
         "base": f"The base model is {base['id']}, revision {revision}.",

@@ -11,6 +11,7 @@ import yaml
 
 from search.export.fidelity import Carried
 from search.export.source import Source
+from spaces.recipe import in_words
 
 FLASH, PLAIN = "flash_attention_2", "sdpa"
 """Attention that keeps packed samples apart in these trainers, and the one that needs no extra."""
@@ -165,5 +166,14 @@ def carried(source: Source, words: Words) -> list[Carried]:
             ours=f"AdamW {ours['betas'][0]} / {ours['betas'][1]}, eps {ours['eps']}, weight decay "
             f"{ours['weight_decay']}, gradient norm {ours['max_grad_norm']}",
             theirs="adamw_torch and its adam_*, weight_decay, max_grad_norm",
+        ),
+        *(
+            Carried(
+                field=f"the study's own axis {name}",
+                ours=in_words(value),
+                theirs="as far as it is one of the optimizer's numbers",
+                differs="whatever else its function in data/axes.py does is done here alone",
+            )
+            for name, value in recipe.extra.items()
         ),
     ]

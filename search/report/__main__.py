@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from search.budget import format_seconds
 from search.cli import Parser, check_run, guarded
 from search.errors import BadInput
-from search.report.text import closing_lines
+from search.report.text import closing_lines, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = Parser(
         prog="python -m search.report",
-        description="Build RUN_DIR/report/index.html and pareto.png again, from the run folder "
-        "alone; an unfinished run has a report too.",
+        description="Build RUN_DIR/report/index.html again, and every figure of it as SVG and PNG, "
+        "from the run folder alone; an unfinished run has a report too. What optuna-dashboard "
+        "shows beside the trials is brought up to date.",
     )
     made.add_argument("run_dir", metavar="RUN_DIR", type=Path, help="the run folder")
     return made
@@ -37,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         for line in rebuild(parser().parse_args(arguments).run_dir):
-            print(line)
+            rows = [line]
+            if sys.stdout.isatty():
+                rows = wrapped(line, shutil.get_terminal_size().columns)
+            print("\n".join(rows))
         return 0
 
     return guarded(work, "interrupted")

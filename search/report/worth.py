@@ -158,8 +158,10 @@ def recipe(facts: Facts) -> Html:
     if not final or not final["recipe"]:
         return section("recipe", "The recipe", paragraph("No recipe was chosen and scored yet."))
     chosen, default = final["recipe"], _default_recipe(facts)
-    fields = [name for name in chosen if name != "mixture"]
+    fields = [name for name in chosen if name not in ("mixture", "extra")]
     rows = [(name, _value(name, chosen), _value(name, default)) for name in fields]
+    own, its = chosen.get("extra", {}), default.get("extra", {})
+    rows += [(name, _value(name, own), _value(name, its)) for name in own]
     rows += [
         (
             f"mixture: {source}",

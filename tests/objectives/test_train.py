@@ -24,9 +24,10 @@ from objectives.objective import Progress, Schedule
 from objectives.packing import Batch, collate
 from objectives.quantize import Device, find_device
 from objectives.rows import to_item, write_jsonl
+from objectives.schedule import fit_schedule
 from objectives.text import check_template, tokenise
 from objectives.tokens import Tokens
-from objectives.train import Ready, Trainer, fit_schedule
+from objectives.train import Ready, Trainer
 from search.errors import BadInput, Diverged, Interrupted, WorkerFailed
 from spaces import Quantization, Recipe, Targets
 from studies.challenge import CHAT_TEMPLATE

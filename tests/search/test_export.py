@@ -17,8 +17,9 @@ from transformers.optimization import _get_wsd_scheduler_lambda
 from objectives.objective import Schedule
 from objectives.rows import SUMS, hash_file, iterate_jsonl, verify, write_jsonl, write_sums
 from search.export import challenge
-from search.export.__main__ import TARGETS, main
+from search.export.__main__ import main
 from search.export.source import Steps, open_recipe, steps_of
+from search.export.targets import TARGETS
 from search.export.trl import END
 
 WRITTEN = Path(__file__).parent.parent / "formats"

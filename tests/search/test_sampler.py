@@ -16,6 +16,7 @@ from optuna.testing.pytest_samplers import (
 )
 from optuna.trial import TrialState, create_trial
 
+from search.acquisition import repeated
 from search.coordinates import Axes
 from search.sampler import CURVE, CurveSampler
 
@@ -206,3 +207,30 @@ def test_a_known_cost_replaces_what_trials_were_told() -> None:
             study.add_trial(create_trial(params=params, distributions=SPACE, values=values))
         found.append(study.ask(SPACE).params)
     assert found[0] == found[1]
+
+
+def test_nothing_is_tried_twice_while_anything_is_left() -> None:
+    """Not even where all recipes are equally good, or the rest is known to be worse."""
+    distinct = 24
+    for lean in (0.0, 1.0):
+        study = optuna.create_study(sampler=CurveSampler(seed=0, startup=4))
+        seen: list[tuple[object, ...]] = []
+        for _ in range(distinct):
+            trial = study.ask()
+            rank = trial.suggest_int("rank", 1, 6)
+            where = trial.suggest_categorical("where", ["all", "some"])
+            packed = trial.suggest_categorical("packed", [True, False])
+            seen.append((rank, where, packed))
+            study.tell(trial, lean * (rank + (where == "all")))
+        at_random, proposed = seen[:4], seen[4:]
+        left = distinct - len(set(at_random))
+        assert len({*proposed[:left]} - {*at_random}) == left
+
+
+def test_a_mixture_in_other_coordinates_is_the_same_mixture() -> None:
+    """All of its coordinates moved alike change no share: that is no new recipe."""
+    space = {name: optuna.distributions.FloatDistribution(-2.5, 2.5) for name in ("a", "b")}
+    axes = Axes(space, {"a": 0.5, "b": 0.5})
+    tried = axes.encode([{"a": 1.0, "b": -1.0}])
+    points = axes.encode([{"a": 2.0, "b": 0.0}, {"a": 2.0, "b": -0.5}])
+    assert repeated(axes, points, tried).tolist() == [True, False]

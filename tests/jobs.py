@@ -1,0 +1,40 @@
+"""Real jobs of the command line, in processes of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.pages import ROOT, environment
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    """Start a module of ours from the repository's root, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def start_line(line: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a line of a page in a folder, likewise."""
+    return subprocess.Popen(
+        ["bash", "-c", f"exec {line}"],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str, str]:
+    """Wait for a process; returns (exit code, stdout, stderr)."""
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
