@@ -56,7 +56,9 @@ def test_a_run_of_an_earlier_version_can_be_reported(
     run = restored(number, tmp_path / "run")
     before = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     assert report([str(run)]) == 0
-    assert f"{before['final']['accuracy']:.3f}" in capsys.readouterr().out.splitlines()[0]
+    lines = capsys.readouterr().out.splitlines()
+    (told,) = [line for line in lines if line.startswith("accuracy on")]
+    assert f"{before['final']['accuracy']:.3f}" in told
     text = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert f"{before['final']['accuracy']:.3f}" in text
 
