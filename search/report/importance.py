@@ -101,13 +101,15 @@ def _study(sample: Sample) -> Study:
     from optuna.trial import create_trial  # noqa: PLC0415  # likewise
 
     study = optuna.create_study(direction="minimize")
+    values = {axis: sample.values(axis) for axis in sample.axes}
+    distributions = {axis: sample.distribution(axis) for axis in sample.axes}
     study.add_trials(
         create_trial(
-            params={axis: record.params[axis] for axis in sample.axes},
-            distributions={axis: record.distributions[axis] for axis in sample.axes},
+            params={axis: values[axis][place] for axis in sample.axes},
+            distributions=distributions,
             value=loss,
         )
-        for record, loss in zip(sample.records, sample.losses, strict=True)
+        for place, loss in enumerate(sample.losses)
     )
     return study
 

@@ -10,7 +10,7 @@ from search.report.facts import Facts
 from search.report.importance import MOST, REPEATS
 from search.report.markup import Html, element, figure, join, paragraph, section, table
 from search.report.matter_figures import PANELS, axis_name, ceiling
-from search.report.sample import ENOUGH
+from search.report.sample import ENOUGH, PREFIX
 
 if TYPE_CHECKING:
     from search.report.drawing import Picture
@@ -69,6 +69,12 @@ def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]
         for one in matter.found
     ]
     used = min(sample.n, MOST)
+    shares = (
+        " Of the mixture, an axis is a source's share of the trained tokens; shares sum to 1, so "
+        "these axes tell the same in part."
+        if any(one.axis.startswith(PREFIX) for one in matter.found)
+        else ""
+    )
     return join(
         paragraph(outstanding(matter)),
         figure(
@@ -78,7 +84,7 @@ def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]
             f"{used} trials and among all of them. The shares sum to 1 whatever the data. Thin "
             f"line: the share in nine of ten of {REPEATS} random halves of the trials. Orange "
             f"mark: the most that {REPEATS} shuffles of the losses gave, which is chance; only an "
-            "axis beyond it, in the stronger blue, stands out.",
+            f"axis beyond it, in the stronger blue, stands out.{shares}",
         ),
         table(
             "Importance of each axis",

@@ -24,8 +24,8 @@ from optuna.distributions import (
 
 from search.report.drawing import WIDTH, frame, legend, plain, styled
 from search.report.looks import Group, group_of
+from search.report.sample import PREFIX
 from search.report.style import colour
-from spaces.space import coordinate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from search.report.importance import Importance
     from search.report.sample import Sample
 
-PREFIX = coordinate("")
-"""How the names of the mixture's axes begin."""
 PANELS = 24
 """Axes that are drawn at most."""
 MARKED = {Group.DEFAULT: "s", Group.FINAL: "D"}
@@ -161,13 +159,9 @@ def _whole_range(panel: Axes, span: BaseDistribution) -> None:
 def positions(sample: Sample, axis: str) -> tuple[list[float], list[str]]:
     """(where each trial stands on an axis, names of its categories if it has any).
 
-    A mixture's coordinate is shown as the share it led to. Trials of a category stand a little
-    apart, by number.
+    Trials of a category stand a little apart, by number.
     """
-    if axis.startswith(PREFIX):
-        source = axis.removeprefix(PREFIX)
-        return [record.recipe.mixture.get(source, 0.0) for record in sample.records], []
-    values = [record.params[axis] for record in sample.records]
+    values = sample.values(axis)
     span = sample.distribution(axis)
     if not isinstance(span, CategoricalDistribution):
         return [float(value) for value in values], []

@@ -27,6 +27,7 @@ from search.report.pictures import Matter
 from search.report.sample import ENOUGH, Sample, choose
 from search.store import Record, Rung
 from spaces import Recipe
+from spaces.mixture import to_mixture
 from spaces.recipe import Quantization, Targets
 from spaces.space import coordinate
 
@@ -147,6 +148,30 @@ def test_what_decides_the_loss_stands_out() -> None:
     assert found[0].share > 0.5
     assert math.fsum(one.share for one in found) == pytest.approx(1)
     assert all(one.low <= one.share <= one.high for one in found)
+
+
+def test_a_loss_of_the_share_alone_is_found() -> None:
+    """The mixture's coordinates are redundant: its importance is that of the shares they give."""
+    draw = random.Random(3)
+    names = [coordinate("a"), coordinate("b")]
+    space = SPACE | dict.fromkeys(names, FloatDistribution(-2.5, 2.5))
+    records = []
+    for one in drawn(60):
+        z = {name: draw.uniform(-2.5, 2.5) for name in names}
+        mixture = to_mixture({"a": z[names[0]], "b": z[names[1]]}, {"a": 0.5, "b": 0.5})
+        loss = abs(mixture["a"] - 0.5) + 0.05 * draw.random()
+        params = {**one.params, **z, "mixture": mixture}
+        records.append(replace(trial(one.number, [loss], **params), distributions=space))
+    found = importances(sample(records))
+    assert {one.axis for one in found[:2]} == set(names)
+    assert all(one.stands_out for one in found[:2])
+
+
+def test_a_share_that_is_the_same_throughout_has_no_importance() -> None:
+    """The only source has all of the mixture, wherever its coordinate is."""
+    (one,) = (one for one in importances(sample(drawn(60))) if one.axis == coordinate("a"))
+    assert one.share == 0
+    assert not one.stands_out
 
 
 def test_in_noise_hardly_anything_stands_out() -> None:
