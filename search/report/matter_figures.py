@@ -53,9 +53,11 @@ def importance_figure(found: Sequence[Importance]) -> Figure | None:
     rows = range(len(shown))
     strong = [colour("search" if one.stands_out else "search-soft") for one in shown]
     axes.barh(rows, [one.share for one in shown], 0.55, color=strong)
-    axes.hlines(
-        rows, [one.low for one in shown], [one.high for one in shown], colour("ink"), lw=1.2
-    )
+    halves = [one.halves for one in shown if one.halves]
+    if halves:
+        low, high = zip(*halves, strict=True)
+        axes.hlines(rows, low, high, colour("ink"), lw=1.2)
+        axes.plot([], [], color=colour("ink"), lw=1.2, label="in halves of the trials")
     axes.plot(
         [one.chance for one in shown],
         rows,
@@ -66,7 +68,6 @@ def importance_figure(found: Sequence[Importance]) -> Figure | None:
         color=colour("default"),
         label="most that chance gave",
     )
-    axes.plot([], [], color=colour("ink"), lw=1.2, label="in halves of the trials")
     axes.set_yticks(rows, [plain(axis_name(one.axis)) for one in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, min(1.05, axes.get_xlim()[1]))
