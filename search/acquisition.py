@@ -38,19 +38,39 @@ def best_new(
         rng: for candidates.
         weight: (points, costs) -> factors of their gains.
         allowed: points among which to choose; None: all of the space.
-        tried: points [n, axes] that are not to be tried again while there is anything else.
+        tried: points [n, axes] that are not to be tried again while there is anything else: of
+            `allowed`, if that is given.
     """
 
     def score(points: Array) -> Array:
         gains, costs = outlook.new_gains(points, front)
         return gains * weight(points, costs)
 
+    def fresh(points: Array) -> NDArray[np.bool_]:
+        if tried is None or not len(tried):
+            return np.ones(len(points), dtype=bool)
+        return ~repeated(outlook.axes, points, tried)
+
     if allowed is not None:
         if not len(allowed):
             return None
-        scores = score(allowed)
-        first = int(np.argmax(scores))
-        return allowed[first], float(scores[first])
+        points, scores = allowed, score(allowed)
+    else:
+        points, scores = _sought(outlook, rng, score)
+    left = fresh(points)
+    if allowed is None and not left.any():
+        points = outlook.axes.draw(rng, CANDIDATES)
+        scores, left = score(points), fresh(points)
+    if left.any():
+        points, scores = points[left], scores[left]
+    first = int(np.argmax(scores))
+    return points[first], float(scores[first])
+
+
+def _sought(
+    outlook: Outlook, rng: np.random.Generator, score: Callable[[Array], Array]
+) -> tuple[Array, Array]:
+    """(points, their scores): the best of some at random, and variations of them."""
     points = outlook.axes.draw(rng, CANDIDATES)
     best = np.argsort(outlook.mean, kind="stable")[:5]
     parents = outlook.points[sorted({*map(int, best), *_front_runs(outlook)})]
@@ -64,15 +84,7 @@ def best_new(
             np.concatenate([points[top], more]),
             np.concatenate([scores[top], score(more)]),
         )
-    if tried is not None and len(tried):
-        fresh = ~repeated(outlook.axes, points, tried)
-        if not fresh.any():
-            points = outlook.axes.draw(rng, CANDIDATES)
-            fresh, scores = ~repeated(outlook.axes, points, tried), score(points)
-        if fresh.any():
-            points, scores = points[fresh], scores[fresh]
-    first = int(np.argmax(scores))
-    return points[first], float(scores[first])
+    return points, scores
 
 
 def repeated(axes: Axes, points: Array, tried: Array) -> NDArray[np.bool_]:

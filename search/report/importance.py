@@ -1,9 +1,9 @@
 """What mattered: PED-ANOVA importances of the axes, with what they are worth.
 
 PED-ANOVA asks how differently an axis is distributed among the best quarter of the trials and among
-all of them. Its shares always add up to 1, in noise too. So each stands beside the shares in halves
-of the trials, which tell its spread, and beside what it is when the losses are shuffled among the
-trials, which tells what chance gives it.
+all of them. Its shares always add up to 1, in noise too. So each stands beside what it is when the
+losses are shuffled among the trials, which tells what chance gives it, and, if there are trials
+enough, beside the shares in halves of the trials, which tell its spread.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ BEST = 0.25
 """The part of the trials that counts as good."""
 REPEATS = 20
 """Halves, and shuffles. They are drawn with a fixed seed: the same folder gives the same report."""
+HALVED = 2 * ENOUGH
+"""Trials from which on a half of them holds enough for importances of its own."""
 MOST = 100
 """Trials that importances are computed from; of more, as many evenly by number."""
 
@@ -35,10 +37,10 @@ class Importance:
     axis: str
     share: float
     """Of the importance of all axes; they sum to 1."""
-    low: float
-    """The share that 1 of 20 halves of the trials stays below."""
-    high: float
-    """The share that 1 of 20 halves goes beyond."""
+    halves: tuple[float, float] | None
+    """Shares that 1 of 20 halves of the trials stays below, and 1 of 20 goes beyond: with fewer
+    trials an axis can weigh less or more, so `share` need not lie between them. None if there are
+    fewer than `HALVED` trials."""
     chance: float
     """The most that `REPEATS` shuffles of the losses gave, on the same scale; it can be above 1."""
 
@@ -63,28 +65,29 @@ def importances(sample: Sample) -> tuple[Importance, ...]:
     if not total:
         return ()
     draw = random.Random(0)
+    shuffles = [_raw(study, used.axes, draw.sample(losses, used.n)) for _ in range(REPEATS)]
     halves: list[dict[str, float]] = []
-    shuffles: list[dict[str, float]] = []
-    for _ in range(REPEATS):
+    for _ in range(REPEATS if used.n >= HALVED else 0):
         half = set(draw.sample(range(used.n), used.n // 2))
         kept = [loss if i in half else math.inf for i, loss in enumerate(losses)]
         halves.append(_raw(study, used.axes, kept))
-        shuffles.append(_raw(study, used.axes, draw.sample(losses, used.n)))
-    found = []
-    cut = REPEATS // 20
-    for axis in used.axes:
-        spread = sorted(half[axis] / (math.fsum(half.values()) or 1.0) for half in halves)
-        share = whole[axis] / total
-        found.append(
-            Importance(
-                axis=axis,
-                share=share,
-                low=min(share, spread[cut]),
-                high=max(share, spread[-1 - cut]),
-                chance=max(shuffle[axis] for shuffle in shuffles) / total,
-            )
+    found = [
+        Importance(
+            axis=axis,
+            share=whole[axis] / total,
+            halves=_spread(axis, halves) if halves else None,
+            chance=max(shuffle[axis] for shuffle in shuffles) / total,
         )
+        for axis in used.axes
+    ]
     return tuple(sorted(found, key=lambda one: -one.share))
+
+
+def _spread(axis: str, halves: Sequence[Mapping[str, float]]) -> tuple[float, float]:
+    """An axis's shares in halves of the trials, without the 1 of 20 at either end."""
+    shares = sorted(half[axis] / (math.fsum(half.values()) or 1.0) for half in halves)
+    cut = len(shares) // 20
+    return shares[cut], shares[-1 - cut]
 
 
 def _even(sample: Sample) -> Sample:
@@ -101,13 +104,15 @@ def _study(sample: Sample) -> Study:
     from optuna.trial import create_trial  # noqa: PLC0415  # likewise
 
     study = optuna.create_study(direction="minimize")
+    values = {axis: sample.values(axis) for axis in sample.axes}
+    distributions = {axis: sample.distribution(axis) for axis in sample.axes}
     study.add_trials(
         create_trial(
-            params={axis: record.params[axis] for axis in sample.axes},
-            distributions={axis: record.distributions[axis] for axis in sample.axes},
+            params={axis: values[axis][place] for axis in sample.axes},
+            distributions=distributions,
             value=loss,
         )
-        for record, loss in zip(sample.records, sample.losses, strict=True)
+        for place, loss in enumerate(sample.losses)
     )
     return study
 

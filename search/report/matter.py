@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from search.report.drawing import inline
 from search.report.facts import Facts
-from search.report.importance import MOST, REPEATS
+from search.report.importance import HALVED, MOST, REPEATS
 from search.report.markup import Html, element, figure, join, paragraph, section, table
 from search.report.matter_figures import PANELS, axis_name, ceiling
-from search.report.sample import ENOUGH
+from search.report.sample import ENOUGH, PREFIX
 
 if TYPE_CHECKING:
     from search.report.drawing import Picture
@@ -35,7 +35,7 @@ def matter(facts: Facts, matter: Matter, pictures: Mapping[str, Picture]) -> Htm
         TITLE,
         paragraph(basis(facts, sample)),
         paragraph(UNEVEN),
-        _importances(matter, sample, pictures),
+        importance_part(matter, sample, pictures),
         _slices(sample, pictures),
         _mixture(sample, pictures),
     )
@@ -53,7 +53,8 @@ def basis(facts: Facts, sample: Sample) -> str:
     )
 
 
-def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]) -> Html:
+def importance_part(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]) -> Html:
+    """Importances as a sentence, a figure and a table, or why there are none."""
     if "importance" not in pictures:
         return paragraph(lacking(sample))
     axes = len(matter.found)
@@ -62,31 +63,49 @@ def _importances(matter: Matter, sample: Sample, pictures: Mapping[str, Picture]
         (
             axis_name(one.axis),
             f"{one.share:.0%}",
-            f"{one.low:.0%} to {one.high:.0%}",
+            *([f"{one.halves[0]:.0%} to {one.halves[1]:.0%}"] if one.halves else []),
             f"{one.chance:.0%}" if one.chance <= 1 else "over 100%",
             element("span", "stands out" if one.stands_out else "could be chance", class_="flat"),
         )
         for one in matter.found
     ]
-    used = min(sample.n, MOST)
+    halves = ["in halves"] if matter.found[0].halves else []
+    head = ("axis", "share", *halves, "by chance up to", "in words")
     return join(
         paragraph(outstanding(matter)),
         figure(
             "importance",
             inline(pictures["importance"].svg, "importance", label),
-            "PED-ANOVA: how differently an axis is distributed among the best quarter of "
-            f"{used} trials and among all of them. The shares sum to 1 whatever the data. Thin "
-            f"line: the share in nine of ten of {REPEATS} random halves of the trials. Orange "
-            f"mark: the most that {REPEATS} shuffles of the losses gave, which is chance; only an "
-            "axis beyond it, in the stronger blue, stands out.",
+            explained(matter, sample),
         ),
-        table(
-            "Importance of each axis",
-            ("axis", "share", "in halves", "by chance up to", "in words"),
-            rows,
-            words=(4,),
-        ),
+        table("Importance of each axis", head, rows, words=(len(head) - 1,)),
     )
+
+
+def explained(matter: Matter, sample: Sample) -> str:
+    """What an importance, its spread and its chance are."""
+    said = (
+        "PED-ANOVA: how differently an axis is distributed among the best quarter of "
+        f"{min(sample.n, MOST)} trials and among all of them. The shares sum to 1 whatever the "
+        "data. "
+    )
+    if matter.found[0].halves:
+        said += (
+            f"Thin line: the share in nine of ten of {REPEATS} random halves of the trials; a half "
+            "has fewer trials, so the share of all can lie outside. "
+        )
+    else:
+        said += f"How far they spread is told from {HALVED} trials on: fewer cannot be halved. "
+    said += (
+        f"Orange mark: the most that {REPEATS} shuffles of the losses gave, which is chance; only "
+        "an axis beyond it, in the stronger blue, stands out."
+    )
+    if any(one.axis.startswith(PREFIX) for one in matter.found):
+        said += (
+            " An axis of the mixture is the part of the trained tokens that a source is to have. "
+            "These parts sum to 1 as well, so one axis tells something of the others."
+        )
+    return said
 
 
 def lacking(sample: Sample) -> str:

@@ -24,8 +24,8 @@ from optuna.distributions import (
 
 from search.report.drawing import WIDTH, frame, legend, plain, styled
 from search.report.looks import Group, group_of
+from search.report.sample import PREFIX
 from search.report.style import colour
-from spaces.space import coordinate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from search.report.importance import Importance
     from search.report.sample import Sample
 
-PREFIX = coordinate("")
-"""How the names of the mixture's axes begin."""
 PANELS = 24
 """Axes that are drawn at most."""
 MARKED = {Group.DEFAULT: "s", Group.FINAL: "D"}
@@ -55,9 +53,11 @@ def importance_figure(found: Sequence[Importance]) -> Figure | None:
     rows = range(len(shown))
     strong = [colour("search" if one.stands_out else "search-soft") for one in shown]
     axes.barh(rows, [one.share for one in shown], 0.55, color=strong)
-    axes.hlines(
-        rows, [one.low for one in shown], [one.high for one in shown], colour("ink"), lw=1.2
-    )
+    halves = [one.halves for one in shown if one.halves]
+    if halves:
+        low, high = zip(*halves, strict=True)
+        axes.hlines(rows, low, high, colour("ink"), lw=1.2)
+        axes.plot([], [], color=colour("ink"), lw=1.2, label="in halves of the trials")
     axes.plot(
         [one.chance for one in shown],
         rows,
@@ -68,7 +68,6 @@ def importance_figure(found: Sequence[Importance]) -> Figure | None:
         color=colour("default"),
         label="most that chance gave",
     )
-    axes.plot([], [], color=colour("ink"), lw=1.2, label="in halves of the trials")
     axes.set_yticks(rows, [plain(axis_name(one.axis)) for one in shown])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_xlim(0, min(1.05, axes.get_xlim()[1]))
@@ -161,13 +160,9 @@ def _whole_range(panel: Axes, span: BaseDistribution) -> None:
 def positions(sample: Sample, axis: str) -> tuple[list[float], list[str]]:
     """(where each trial stands on an axis, names of its categories if it has any).
 
-    A mixture's coordinate is shown as the share it led to. Trials of a category stand a little
-    apart, by number.
+    Trials of a category stand a little apart, by number.
     """
-    if axis.startswith(PREFIX):
-        source = axis.removeprefix(PREFIX)
-        return [record.recipe.mixture.get(source, 0.0) for record in sample.records], []
-    values = [record.params[axis] for record in sample.records]
+    values = sample.values(axis)
     span = sample.distribution(axis)
     if not isinstance(span, CategoricalDistribution):
         return [float(value) for value in values], []

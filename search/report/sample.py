@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 
 from spaces.space import PRIORS, coordinate
 
 if TYPE_CHECKING:
     from search.store import Record
 
+PREFIX = coordinate("")
+"""How the names of the mixture's axes begin."""
 ENOUGH = 20
 """Trials at a rung from which importances are told: a best quarter of them is then five, as many as
 PED-ANOVA needs (`optuna.importance.PedAnovaImportanceEvaluator`)."""
@@ -51,8 +53,22 @@ class Sample:
         mixtures = [record.recipe.mixture for record in self.records]
         return tuple(name for name in mixtures[0] if any(m.get(name, 0.0) > 0 for m in mixtures))
 
+    def values(self, axis: str) -> list[Any]:
+        """Where each trial stands on an axis.
+
+        Of a mixture's coordinate, the share it led to: the coordinates themselves say little, since
+        all of them moved alike are the same mixture.
+        """
+        if axis.startswith(PREFIX):
+            source = axis.removeprefix(PREFIX)
+            return [record.recipe.mixture.get(source, 0.0) for record in self.records]
+        return [record.params[axis] for record in self.records]
+
     def distribution(self, axis: str) -> BaseDistribution:
-        """The range of an axis."""
+        """The range of an axis; of a source's share, from the least to the greatest there is."""
+        if axis.startswith(PREFIX):
+            shares = self.values(axis)
+            return FloatDistribution(min(shares), max(shares))
         return self.records[0].distributions[axis]
 
 

@@ -16,10 +16,6 @@ FEW_ITEMS = 100
 """Below this many items, so does an accuracy."""
 SLACK = 15
 """Characters of that which long words can leave empty at the end of a row."""
-CHANCE = 0.05
-"""A difference whose p is not below this may be chance."""
-LEAST_P = 0.001
-"""Smaller ones are told as being below this."""
 ROOM, HELDOUT_ROOM = 130, 200
 """Characters of a list, of which some are told and the others counted where it is longer."""
 PLACES = ("recipe: ", "export: ", "report: ", "watch:  ")
@@ -165,29 +161,20 @@ def chosen(final: Mapping[str, Any]) -> list[str]:
 def gains_of(folder: Path) -> dict[str, str]:
     """What final is better than `base` and the default, `0`, by: item by item, in words."""
     from search.folder import RunFolder  # noqa: PLC0415  # --help answers without it
-    from search.paired import sign_flip_p  # noqa: PLC0415  # likewise
-    from search.report.facts import paired_gain  # noqa: PLC0415  # likewise
+    from search.report.chance import gain_of  # noqa: PLC0415  # likewise
     from search.summary import common_scores  # noqa: PLC0415  # likewise
 
     scores = common_scores(RunFolder(folder), "final")
     final = scores.pop("final", {})
     told = {}
     for name, other in scores.items():
-        gain = paired_gain(final, other, list(final))
+        gain = gain_of(final, other, list(final))
         if gain is None:
             continue
-        p = sign_flip_p(
-            [
-                [a - b for a, b in zip(final[task].correct, other[task].correct, strict=True)]
-                for task in final
-            ]
-        )
-        said = f"p {p:.3f}" if p >= LEAST_P else f"p below {LEAST_P}"
-        if not any(gain):
+        if not gain.differs:
             told[name] = "; final answers the same items right"
             continue
-        sure = "hardly chance" if p < CHANCE else "may be chance"
-        told[name] = f"; final {gain[0]:+.3f} ± {gain[1]:.3f} ({said}: {sure})"
+        told[name] = f"; final {gain.mean:+.3f} ± {gain.stderr:.3f} ({gain.verdict})"
     return told
 
 

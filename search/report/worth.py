@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search.report.chance import gain_of
 from search.report.drawing import Picture, inline
-from search.report.facts import EXACT, PARTS, Facts, paired_gain
+from search.report.facts import EXACT, PARTS, Facts
 from search.report.markup import Html, element, figure, join, paragraph, section, table
 from search.report.text import scored
 
 NAMES = {"base": "base model", "default": "default recipe", "final": "final run"}
 FLOOR = 0.05
 """Accuracy of the base model below which its answers may just lack the form asked for."""
-
-CLEAR = 2.0
-"""Standard errors that a difference must have to be called one."""
 
 
 def headline(facts: Facts) -> Html:
@@ -81,12 +79,21 @@ def _figure(order: Sequence[str], pictures: Mapping[str, Picture]) -> Html:
     if "worth" not in pictures:
         return Html("")
     shown = ", ".join(NAMES[name] for name in order)
+    caption = (
+        "Accuracy on fresh items, task by task; held-out tasks, which no decision saw, are set "
+        "apart below the dotted line. A bar is one standard error of one score either way. "
+        "Whether bars overlap does not tell whether two scores differ, because both are of the "
+        "same items"
+    )
+    if "final" in order and len(order) > 1:
+        caption += (
+            ": only the comparisons below do, item by item, by a two-sided sign-flip test. Its p "
+            "is how often differences of this size come about if neither is better"
+        )
     return figure(
         "worth",
         inline(pictures["worth"].svg, "worth", f"Accuracy by task of {shown}, with error bars"),
-        "Accuracy on fresh items, task by task; held-out tasks, which no decision saw, are set "
-        "apart below the dotted line. A bar is one standard error either way: two scores whose "
-        "bars overlap may well be equal.",
+        f"{caption}.",
     )
 
 
@@ -215,15 +222,19 @@ def _gained(facts: Facts, against: str) -> list[str]:
     whose = {"base": "the base model's", "default": "the default recipe's"}[against]
     for group, where in (("per_task", ""), ("heldout", " on held-out tasks")):
         tasks = list(facts.summary["final"][group])
-        gain = paired_gain(facts.scores["final"], facts.scores[against], tasks)
+        gain = gain_of(facts.scores["final"], facts.scores[against], tasks)
         if gain is None:
             continue
-        mean, error = gain
-        spread = f"± {error:.3f}" if error else "on every item alike"
-        few = "; a difference so small may be chance" if abs(mean) <= CLEAR * error else ""
+        if not gain.differs:
+            said.append(
+                f"Item by item, the final run's accuracy{where} is the same as {whose}, on every "
+                "item. That does not show that they are equally good."
+            )
+            continue
+        spread = f"± {gain.stderr:.3f}" if gain.stderr else "on every item of a task alike"
         said.append(
-            f"Item by item, the final run's accuracy{where} is {mean:+.3f} {spread} against "
-            f"{whose}{few}."
+            f"Item by item, the final run's accuracy{where} is {gain.mean:+.3f} {spread} against "
+            f"{whose} ({gain.verdict})."
         )
     return said
 

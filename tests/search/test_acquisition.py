@@ -99,6 +99,22 @@ def test_from_a_list_one_of_it_is_proposed_and_none_from_an_empty_one() -> None:
     assert best_new(seen, front, np.random.default_rng(1), alike, rows[:0]) is None
 
 
+def test_of_a_list_as_well_nothing_is_tried_again_while_there_is_anything_else() -> None:
+    """Then the best of the rest, and of a list that was tried throughout the best of all."""
+    seen = outlook(timed=False)
+    front = seen.front(range(len(seen.runs)))
+    rows = np.array([[0.1, 0.5], [0.78, 0.5], [0.7, 0.5]])
+
+    def chosen(tried: Array) -> Array:
+        found = best_new(seen, front, np.random.default_rng(1), alike, rows, tried)
+        assert found is not None
+        return found[0]
+
+    np.testing.assert_array_equal(chosen(rows[:0]), rows[1])
+    np.testing.assert_array_equal(chosen(rows[1:2]), rows[2])
+    np.testing.assert_array_equal(chosen(rows), rows[1])
+
+
 def belief(x: float) -> Prior:
     """Experts who are sure, to within a tenth, where the best x is."""
 

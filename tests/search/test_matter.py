@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,10 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
+from search.report import importance
 from search.report.drawing import render
-from search.report.importance import MOST, Importance, importances
-from search.report.matter import lacking, outstanding
+from search.report.importance import HALVED, MOST, Importance, importances
+from search.report.matter import importance_part, lacking, outstanding
 from search.report.matter_figures import (
     PANELS,
     axis_name,
@@ -27,6 +29,7 @@ from search.report.pictures import Matter
 from search.report.sample import ENOUGH, Sample, choose
 from search.store import Record, Rung
 from spaces import Recipe
+from spaces.mixture import to_mixture
 from spaces.recipe import Quantization, Targets
 from spaces.space import coordinate
 
@@ -146,7 +149,61 @@ def test_what_decides_the_loss_stands_out() -> None:
     assert found[0].stands_out
     assert found[0].share > 0.5
     assert math.fsum(one.share for one in found) == pytest.approx(1)
-    assert all(one.low <= one.share <= one.high for one in found)
+    assert all(one.halves and 0 <= one.halves[0] <= one.halves[1] <= 1 for one in found)
+
+
+def test_halves_are_told_from_as_many_trials_as_fill_them() -> None:
+    """A half needs as many trials as importances do; below that there is a word and no line."""
+    for count in (HALVED - 1, HALVED):
+        few = sample(drawn(count))
+        found = importances(few)
+        assert [one.halves is not None for one in found] == [count == HALVED] * len(few.axes)
+        drawing = importance_figure(found)
+        assert drawing is not None
+        legend = [text.get_text() for text in drawing.legends[0].get_texts()]
+        assert ("in halves of the trials" in legend) == (count == HALVED)
+        picture = {"importance": render(drawing, "importance")}
+        page = importance_part(Matter(few, found), few, picture)
+        assert ("in halves</th>" in page) == (count == HALVED)
+        assert (f"told from {HALVED} trials on" in page) == (count < HALVED)
+
+
+def test_a_share_outside_of_its_halves_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The range is that of the halves, not widened until it holds the share."""
+
+    def scripted(_study: object, axes: Sequence[str], losses: Sequence[float]) -> dict[str, float]:
+        first = 0.5 if math.inf in losses else 0.9
+        rest = (1 - first) / (len(axes) - 1)
+        return {axis: rest if place else first for place, axis in enumerate(axes)}
+
+    monkeypatch.setattr(importance, "_raw", scripted)
+    found = importances(sample(drawn(60)))[0]
+    assert found.share == pytest.approx(0.9)
+    assert found.halves == pytest.approx((0.5, 0.5))
+
+
+def test_a_loss_of_the_share_alone_is_found() -> None:
+    """The mixture's coordinates are redundant: its importance is that of the shares they give."""
+    draw = random.Random(3)
+    names = [coordinate("a"), coordinate("b")]
+    space = SPACE | dict.fromkeys(names, FloatDistribution(-2.5, 2.5))
+    records = []
+    for one in drawn(60):
+        z = {name: draw.uniform(-2.5, 2.5) for name in names}
+        mixture = to_mixture({"a": z[names[0]], "b": z[names[1]]}, {"a": 0.5, "b": 0.5})
+        loss = abs(mixture["a"] - 0.5) + 0.05 * draw.random()
+        params = {**one.params, **z, "mixture": mixture}
+        records.append(replace(trial(one.number, [loss], **params), distributions=space))
+    found = importances(sample(records))
+    assert {one.axis for one in found[:2]} == set(names)
+    assert all(one.stands_out for one in found[:2])
+
+
+def test_a_share_that_is_the_same_throughout_has_no_importance() -> None:
+    """The only source has all of the mixture, wherever its coordinate is."""
+    (one,) = (one for one in importances(sample(drawn(60))) if one.axis == coordinate("a"))
+    assert one.share == 0
+    assert not one.stands_out
 
 
 def test_in_noise_hardly_anything_stands_out() -> None:
@@ -182,7 +239,7 @@ def told(*flags: bool) -> Matter:
     return Matter(
         None,
         tuple(
-            Importance(axis=f"x_{i}", share=0.5, low=0.4, high=0.6, chance=0.1 if flag else 0.9)
+            Importance(axis=f"x_{i}", share=0.5, halves=(0.4, 0.6), chance=0.1 if flag else 0.9)
             for i, flag in enumerate(flags)
         ),
     )

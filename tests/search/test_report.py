@@ -25,6 +25,7 @@ from search.budget import SimulatedClock, Span, read_ledger
 from search.folder import RunFolder
 from search.job import run
 from search.report.__main__ import main
+from search.report.chance import gain_of
 from search.report.course import forecast, verdict
 from search.report.drawing import short_count
 from search.report.embed import digest as hash_of
@@ -470,7 +471,7 @@ def test_worth_is_drawn_by_task_with_held_out_tasks_apart(finished: Path) -> Non
 
 
 def test_a_small_difference_is_called_so(finished: Path) -> None:
-    """What two standard errors do not part may be chance."""
+    """What the paired test cannot tell from chance may be chance."""
     folder, store = opened(finished)
     facts = gather(folder, store, summarise(folder, store))
     scores = dict(facts.scores)
@@ -485,8 +486,62 @@ def test_a_small_difference_is_called_so(finished: Path) -> None:
     said = comparisons(replace(facts, scores=scores))
     against = {name: [line for line in said if name in line] for name in ("default r", "base m")}
     assert "may be chance" in against["default r"][0]
-    assert "chance" not in against["base m"][0]
+    assert "hardly chance" in against["base m"][0]
     assert any("on held-out tasks is +0.021" in line for line in said)
+
+
+def scored_as(path: Path, **correct: list[float]) -> None:
+    """Let parts have these outcomes on the fresh items of both tasks."""
+    folder, _ = opened(path)
+    for part, right in correct.items():
+        score = TaskScore(correct=right, losses=[0.0] * len(right))
+        name = "0" if part == "default" else part
+        folder.write_scores(f"{name}-final", {"alpha": score, "beta": score})
+
+
+def test_page_and_terminal_agree_on_what_may_be_chance(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One test decides for both, where items are few as well; what does not differ is told so."""
+    few = {"final": [1.0, 1.0, 1.0, 0.0, 0.0], "base": [0.0] * 5, "default": [0.0] * 5}
+    scored_as(finished, **few)
+    text = built(finished)
+    shown = capsys.readouterr().out
+    assert "is +0.600 ± 0.155 against the base model&#x27;s (p 0.031: hardly chance)" in text
+    assert "final +0.600 ± 0.155 (p 0.031: hardly chance)" in " ".join(shown.split())
+    scored_as(finished, **few | {"final": [1.0, 1.0, 0.0, 0.0, 0.0], "default": few["final"]})
+    text = built(finished)
+    shown = capsys.readouterr().out
+    assert "is +0.400 ± 0.155 against the base model&#x27;s (p 0.125: may be chance)" in text
+    assert "final +0.400 ± 0.155 (p 0.125: may be chance)" in " ".join(shown.split())
+    scored_as(finished, default=[1.0, 1.0, 0.0, 0.0, 0.0])
+    text = built(finished)
+    shown = capsys.readouterr().out
+    assert "accuracy is the same as the default recipe&#x27;s, on every item" in text
+    assert "final answers the same items right" in " ".join(shown.split())
+
+
+def test_gains_that_cancel_between_tasks_are_differences() -> None:
+    """A mean of 0 without spread is not the same outcome on every item."""
+    up = TaskScore(correct=[1.0] * 3, losses=[0.0] * 3)
+    down = TaskScore(correct=[0.0] * 3, losses=[0.0] * 3)
+    gain = gain_of({"s": up, "t": down}, {"s": down, "t": up}, ["s", "t"])
+    assert gain is not None
+    assert (gain.mean, gain.stderr, gain.p, gain.differs) == (0.0, 0.0, 1.0, True)
+    same = gain_of({"s": up}, {"s": up}, ["s"])
+    assert same is not None
+    assert not same.differs
+
+
+def test_bars_are_not_said_to_decide(finished: Path) -> None:
+    """Error bars are of single scores; the reader is sent to the paired comparisons, if any."""
+    text = built(finished)
+    assert "Whether bars overlap does not tell whether two scores differ" in text
+    assert "only the comparisons below do" in text
+    unfinish(finished)
+    text = built(finished)
+    assert "Whether bars overlap does not tell" in text
+    assert "comparisons below" not in text
 
 
 def test_the_default_that_was_not_scored_is_still_described(finished: Path) -> None:
