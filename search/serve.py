@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from search.cli import Parser, guarded
 from search.errors import BadInput
+from search.signs import printable
 
 if TYPE_CHECKING:
     from objectives.generator import Generator
@@ -172,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model,
             raw=options.raw,
             trust_remote_code=options.trust_remote_code,
-            say=lambda line: print(line, flush=True),
+            say=lambda line: print(printable(line), flush=True),
         )
         serve(generator, taken, str(options.recipe))
         return 0

@@ -32,7 +32,7 @@ def smoke(job: Job) -> None:
     job.phase = "smoke"
     found = ask(job, count)
     for task, seen in found.items():
-        job.say(one_line(f"smoke: {task}: {well_formed(asdict(seen))}"))
+        job.say(escaped(f"smoke: {task}: {well_formed(asdict(seen))}"))
     zero = [task for task, seen in found.items() if seen.items and seen.malformed == seen.items]
     if zero:
         raise BadInput(complaint(zero, found[zero[0]]))
@@ -52,19 +52,19 @@ def ask(job: Job, count: int) -> dict[str, Smoke]:
 def complaint(tasks: list[str], seen: Smoke) -> str:
     """One line that shows what the model was asked and what it answered."""
     others = f" (so are those of {', '.join(tasks[1:])})" if tasks[1:] else ""
-    prompt, answer = one_line(seen.prompt), one_line(seen.answer)
+    prompt, answer = escaped(seen.prompt), escaped(seen.answer)
     if len(prompt) > PROMPT_END:
         prompt = "…" + prompt[-PROMPT_END:]
     if len(answer) > ANSWER_START:
         answer = answer[:ANSWER_START] + "…"
     return (
         f"task {tasks[0]}: all {seen.items} answers of the base model are malformed"
-        f"{f' ({one_line(seen.why)})' if seen.why else ''}{others}; "
+        f"{f' ({escaped(seen.why)})' if seen.why else ''}{others}; "
         f"prompt: '{prompt}' answer: '{answer}'; mend the chat template or the task, "
         "or set smoke_items=0 in the study to go on"
     )
 
 
-def one_line(text: str) -> str:
+def escaped(text: str) -> str:
     """A text on one line, with newlines and the like escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

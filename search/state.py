@@ -12,6 +12,7 @@ from search.errors import Diverged, WorkerFailed
 from search.folder import RunFolder
 from search.forecast import CostForecast
 from search.planner import Plan
+from search.screen.trace import Trace
 from search.store import CUT_OFF, Store
 from studies import Study
 
@@ -59,9 +60,8 @@ class Job:
     phase: str = "load"
     live: tuple[str, Progress] | None = None
     """What is under way, for the view: (trial's name, latest progress)."""
-    trace_of: str = ""
-    """Whose training losses `trace` holds."""
-    trace: list[float] = field(default_factory=list)
+    trace: Trace = field(default_factory=Trace)
+    """Training losses of what is under way, or was last, for the view."""
 
     def left(self) -> float:
         """Seconds until the deadline."""

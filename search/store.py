@@ -21,6 +21,7 @@ from objectives.objective import Scores, Trained
 from search.errors import BadInput
 from search.folder import RunFolder
 from search.pruning import Entry
+from search.signs import one_line
 from spaces import Recipe
 
 METRICS = ["accuracy", "gpu_hours"]
@@ -302,6 +303,7 @@ class Store:
         self, number: int, state: TrialState, reason: str, values: list[float] | None
     ) -> None:
         record = self._records[number]
+        reason = one_line(reason)  # it may quote anything, and is shown in terminals and pages
         flat: dict[str, Any] = {}
         if record.rungs:  # flat numbers are what the dashboard can sort and plot
             last = record.rungs[-1]

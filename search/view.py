@@ -13,6 +13,7 @@ from search.budget import format_seconds
 from search.report.text import PLACES, wrapped
 from search.screen.now import busy_picture, status
 from search.screen.picture import picture
+from search.signs import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -55,7 +56,7 @@ class PlainView:
     def line(self, text: str) -> None:
         """Print it at once."""
         spent = format_seconds(self._job.ledger.now()) if self._job else "0s"
-        print(f"[{spent:>6}] {text}", flush=True)
+        print(f"[{spent:>6}] {printable(text)}", flush=True)
 
     def busy(self, doing: str, done: float | None) -> None:
         """Print it now and then."""
@@ -107,8 +108,8 @@ class LiveView:
         """Print above the live part; after its end, as the run's last words."""
         with self._lock:
             self._fit()
-            self._lines.append(text)
-            self._print(text)
+            self._lines.append(printable(text))
+            self._print(self._lines[-1])
 
     def busy(self, doing: str, done: float | None) -> None:
         """A bar, full to the share done; it pulses where that is not known."""

@@ -19,6 +19,7 @@ from typing import IO, Any, ClassVar
 from objectives.objective import Listener, Loaded, Progress, Schedule, Scores, Smoke, Trained
 from objectives.wire import ERRORS, plain, to_loaded, to_scores, to_smoke, to_trained
 from search.errors import Interrupted, RecipeSearchError, WorkerFailed
+from search.signs import one_line
 from spaces import Recipe
 
 SILENCE_S = 600.0
@@ -252,7 +253,7 @@ class ProcessObjective:
                 self._patience.learn(kind, longest_s)
                 return message["result"]
             else:
-                raise ERRORS[message["kind"]](message["message"])
+                raise ERRORS[message["kind"]](one_line(message["message"]))
 
     def _kill_hung(self) -> None:
         """Kill a process that hangs; its threads' stacks go to the log first."""
@@ -285,8 +286,8 @@ class ProcessObjective:
         process = self._process
         self.close()
         code = process.returncode if process else None
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = lines[-1] if lines else "no message"
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        last = next(filter(None, map(one_line, reversed(lines))), "no message")
         return f"the training process ended with code {code}: {last} (see {self._log.name})"
 
 

@@ -14,6 +14,7 @@ from search.cli import Parser, guarded
 from search.errors import BadInput
 from search.export.targets import ALL, TARGETS, Target, find
 from search.own_file import blamed
+from search.signs import printable
 
 if TYPE_CHECKING:
     from search.export.source import Source
@@ -113,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         options = parser().parse_args(arguments)
         for line in export(options.run_dir, [options.to]):
-            print(line)
+            print(printable(line))
         return 0
 
     return guarded(work, "interrupted")

@@ -13,6 +13,7 @@ from search.budget import format_seconds
 from search.cli import Parser, check_run, guarded
 from search.errors import BadInput
 from search.report.text import closing_lines, wrapped
+from search.signs import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         for line in rebuild(parser().parse_args(arguments).run_dir):
-            rows = [line]
+            rows = [printable(line)]
             if sys.stdout.isatty():
-                rows = wrapped(line, shutil.get_terminal_size().columns)
+                rows = wrapped(rows[0], shutil.get_terminal_size().columns)
             print("\n".join(rows))
         return 0
 

@@ -11,6 +11,7 @@ from search.report.facts import without_paths
 from search.report.text import scored
 from search.reproduce import Z95
 from search.side_by_side import LEVEL, SIGN, Pair, Standing, names_of, part_figures, unit
+from search.signs import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def show(console: Console, runs: Sequence[FinishedRun], standings: Sequence[Stan
 
 def _say(console: Console, text: str) -> None:
     """Print a paragraph; a p and its value stay on one line."""
-    whole = text.replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    whole = printable(text).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     whole = whole.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
     for line in textwrap.wrap(whole, console.width, break_on_hyphens=False):
         told = line.replace("\N{NO-BREAK SPACE}", " ")
@@ -86,7 +87,7 @@ def runs_table(runs: Sequence[FinishedRun]) -> Table:
             table.add_row(
                 Text(sign if first else "", style="bold"),
                 Text(key),
-                Text(value, style="bold" if first else ""),
+                Text(printable(value), style="bold" if first else ""),
             )
     return table
 
@@ -133,7 +134,7 @@ def scores_table(standing: Standing, members: Sequence[int]) -> Table:
             table.add_row(Text(words), str(standing.items), *cells, style=style)
     for task, items in standing.tasks.items():
         cells = [f"{figures['final']['per_task'][task]:.3f}" for figures in known]
-        table.add_row(Text(f"  {task}"), str(len(items)), *cells)
+        table.add_row(Text(printable(f"  {task}")), str(len(items)), *cells)
     return table
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from search.signs import one_line
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -12,9 +14,9 @@ WIDE = 150
 
 
 def line_of(text: str, width: int, style: str = "") -> Text:
-    """One line, cut off at `width` columns."""
+    """One line of signs that are seen, cut off at `width` columns."""
     from rich.text import Text  # noqa: PLC0415  # --help must not pay for it
 
-    made = Text(" ".join(text.split()), style=style, no_wrap=True, end="\n")
+    made = Text(one_line(text), style=style, no_wrap=True, end="\n")
     made.truncate(width, overflow="ellipsis")
     return made

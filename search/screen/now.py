@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.screen.lines import WIDE, line_of
+from search.screen.trace import Trace
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -65,10 +66,9 @@ def note_loss(job: Job) -> None:
     name, progress = job.live
     if progress.loss is None:
         return
-    if job.trace_of != name:
-        job.trace_of, job.trace = name, []
-    if not job.trace or job.trace[-1] != progress.loss:
-        job.trace.append(progress.loss)
+    if job.trace.of != name:
+        job.trace = Trace(name)
+    job.trace.add(progress.loss)
 
 
 def now_line(job: Job, width: int) -> Text:
@@ -86,17 +86,18 @@ def now_line(job: Job, width: int) -> Text:
 
 def curve_lines(job: Job, width: int, lines: int) -> list[Text]:
     """The training loss of what is under way, or was last: a chart where there is room for it."""
-    if not job.trace:
+    trace, cells = job.trace, job.trace.cells()
+    if not cells:
         return []
-    who = f"trial {job.trace_of}" if job.trace_of.isdigit() else f"the {job.trace_of} run"
-    told = f"training loss of {who}: {job.trace[0]:.3f} to {job.trace[-1]:.3f}"
+    who = f"trial {trace.of}" if trace.of.isdigit() else f"the {trace.of} run"
+    told = f"training loss of {who}: {trace.first:.3f} to {trace.last:.3f}"
     if width >= WIDE and lines >= HIGH:
-        rows = chart(job.trace, CHART[1], CHART[0] - 1)
+        rows = chart(cells, CHART[1], CHART[0] - 1)
         made = [line_of(told, CHART[1], "grey62")]
         return made + [styled(row, "dodger_blue2") for row in rows]
     if width < 60:
         told = "training loss"
-    made = [styled(sparkline(job.trace, max(1, width - len(told) - 1)), "dodger_blue2")]
+    made = [styled(sparkline(cells, max(1, width - len(told) - 1)), "dodger_blue2")]
     made[0].append(f" {told}", style="grey62")
     made[0].truncate(width, overflow="ellipsis")
     return made

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from search.budget import format_seconds
 from search.screen.lines import WIDE, line_of
+from search.signs import one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -151,8 +152,8 @@ def row_of(record: Record, live: str) -> dict[str, str]:
         "loss": f"{last.loss:.3f}" if last else "",
         "accuracy": f"{last.accuracy:.3f} ± {last.stderr:.3f}" if last else "",
         "time": format_seconds(last.train_s + last.eval_s) if last else "",
-        "recipe": record.recipe.short(),
-        "why": " ".join(record.reason.split()),
+        "recipe": one_line(record.recipe.short()),
+        "why": one_line(record.reason),
     }
 
 

@@ -643,9 +643,25 @@ def test_runs_are_told_apart_by_name(tmp_path: Path) -> None:
     edit(folders[0] / "job.json", name="mine\x1b[31m\n")
     edit(folders[0] / "summary.json", device="CPU of sorts")
     runs[0] = read_run(RunFolder(folders[0]))
-    assert names_of(runs) == ["mine [31m ", "run"]
+    assert names_of(runs) == ["mine ", "run"]
     assert unit(runs) == unit(runs[:1]) == "device-hours"
     assert unit(runs[1:]) == "GPU-hours"
+
+
+def test_nothing_in_a_run_acts_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names of tasks, values of a study's own axes: whoever sent the folder chose them."""
+    task = "t\x1b]0;title\x07\x1b[2J\u202e"
+    folders = [made(tmp_path / name, {task: EIGHT, f"{name}\x9b1A": EIGHT}) for name in ("x", "y")]
+    final = json.loads((folders[0] / "summary.json").read_text("utf-8"))["final"]
+    final["recipe"]["extra"] = {"kind": "\x1b[31mred"}
+    edit(folders[0] / "summary.json", final=final)
+    assert main([str(folder) for folder in folders]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert any(line.split()[:2] == ["t", "8"] for line in lines)
+    assert any("kind red" in line for line in lines)
 
 
 def test_bad_arguments_answer_without_heavy_imports() -> None:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from objectives.objective import Progress
 from search.errors import Diverged, Interrupted
-from search.screen.now import chart, sparkline
+from search.screen.now import chart, curve_lines, note_loss, sparkline
 from search.screen.picture import picture
+from search.screen.trace import Trace
 from search.screen.trials import best_of, pick
 from search.state import Job
 from search.view import LiveView, NoView, PlainView, choose_view
 from tests.simulated import Simulation
 from tests.watched_job import Chatty
+
+PATIENCE_S = 120.0
+"""Seconds for what takes hundredths of one; a busy machine takes longer, but not so long."""
 
 
 class Snapshots(NoView):
@@ -57,6 +64,15 @@ def test_the_live_picture_fits_its_terminal_and_tells_the_essentials(
     if width >= 80:
         for word in ("trial", "accuracy", "complete", "pruned", "all-linear lr"):
             assert word in late
+
+
+class Live(NoView):
+    """Keeps the job that it is shown."""
+
+    job: Job | None = None
+
+    def refresh(self, job: Job) -> None:
+        self.job = job
 
 
 SIZES = [(1, 1), (8, 2), (20, 5), (40, 12), (60, 20), (80, 24), (149, 30), (150, 19), (200, 50)]
@@ -171,7 +187,9 @@ def test_a_live_view_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     view = LiveView(Console(file=out, width=100, force_terminal=True))
     view.busy("reading rows", None)
+    give_up = time.monotonic() + PATIENCE_S
     while out.getvalue().count("reading rows") < 3:
+        assert time.monotonic() < give_up, "nothing draws the picture anew"
         time.sleep(0.01)
     view.close()
     view.close()
@@ -248,6 +266,51 @@ def test_without_a_terminal_lines_are_plain_and_quiet_is_quiet() -> None:
 def test_a_sparkline_spans_its_values(values: list[float], width: int, expected: str) -> None:
     """Lowest and highest get the lowest and highest block; long curves are averaged."""
     assert sparkline(values, width) == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 511, 512, 513, 1000, 100_000])
+def test_a_trace_keeps_its_shape_in_few_cells(count: int) -> None:
+    """Of a line it keeps a line: no part of the run takes more room than another as long."""
+    trace = Trace("final")
+    for number in range(count):
+        trace.add(float(number))
+    cells = trace.cells()
+    assert len(cells) <= Trace.MOST
+    assert len(cells) >= min(count, Trace.MOST // 2)
+    assert (trace.first, trace.last) == (0.0, count - 1.0)
+    steps = {later - cell for cell, later in pairwise(cells[:-1])}
+    assert len(steps) <= 1
+    each = steps.pop() if steps else 1.0
+    assert cells[0] == (each - 1) / 2
+
+
+def test_a_trace_takes_each_step_once_and_numbers_only() -> None:
+    """Signs of life repeat the last step's loss; a loss that is none ends the trial elsewhere."""
+    trace = Trace("3")
+    for loss in (math.nan, 2.0, 2.0, math.inf, 1.0):
+        trace.add(loss)
+    assert trace.cells() == [2.0, 1.0]
+    assert (trace.first, trace.last) == (2.0, 1.0)
+    assert Trace().cells() == []
+
+
+def test_the_curve_is_of_what_is_under_way(tmp_path: Path) -> None:
+    """It begins anew with each, and a long one does not grow."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    view = Live()
+    simulation.view = view  # type: ignore[assignment]
+    simulation.run()
+    job = view.job
+    assert job is not None
+    for number in range(5000):
+        job.live = ("7", Progress(phase="train", done=0.5, loss=5000.0 - number))
+        note_loss(job)
+    assert len(job.trace.cells()) <= Trace.MOST
+    told = curve_lines(job, 80, 24)[0].plain
+    assert told.endswith(" training loss of trial 7: 5000.000 to 1.000")
+    job.live = ("8", Progress(phase="train", done=0.0, loss=2.5))
+    note_loss(job)
+    assert job.trace.cells() == [2.5]
 
 
 def test_a_chart_of_several_lines_stacks_its_blocks() -> None:

@@ -208,6 +208,10 @@ def test_where_a_process_hangs_is_asked_before_it_is_killed(
             'sys.stdout.write(\'{"event": "do\'); sys.stdout.flush(); os._exit(3)',
             "ended with code 3",
         ),
+        (
+            r"print('\x1b[31mout of\x1b[0m\x08luck\n\x1b[0m\n', file=sys.stderr); os._exit(1)",
+            r"ended with code 1: out of luck \(see",
+        ),
     ],
 )
 def test_a_process_that_dies_is_told_with_its_code(make: Make, ending: str, told: str) -> None:
@@ -238,6 +242,19 @@ def test_a_recipe_that_does_not_fit_leaves_the_process_alive(make: Make) -> None
     with pytest.raises(OutOfMemory, match="too large"):
         train(objective)
     assert running(objective)
+
+
+def test_an_error_says_nothing_to_the_terminal(make: Make) -> None:
+    """Its message, which may quote anything, becomes the trial's reason."""
+    objective = make(
+        r"""
+        sys.stdin.readline()
+        say(event="error", kind="failed", message="\x1b]0;title\x07no\nsuch \u202efile")
+        sys.stdin.readline()
+        """
+    )
+    with pytest.raises(WorkerFailed, match=r"^no such file$"):
+        train(objective)
 
 
 def interrupt_after(*seconds: float) -> None:
