@@ -24,6 +24,7 @@ from objectives.rows import SUMS, iterate_jsonl, verify
 from search.errors import BadInput
 from search.export.__main__ import main as export
 from search.export.source import Source, open_recipe
+from search.export.targets import TARGETS
 from search.folder import RunFolder
 from search.recipe import method
 from search.report.write import write_report
@@ -287,6 +288,37 @@ def test_a_name_that_ships_is_no_packages_to_take(package: Path, tmp_path: Path)
     done = made(tmp_path / "run")
     assert export([str(done), "--to", "peft"]) == 0
     assert (done / "recipe" / "exports" / "peft" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("point", "says"),
+    [
+        ("gone = not_there:write", "ModuleNotFoundError: No module named 'not_there'"),
+        ("gone = mlx_lora:writes", "has no attribute 'writes'"),
+        ("gone = mlx_lora:__name__", "write must be a function"),
+        ("gone = json:loads", "TypeError"),
+        ("a/b = mlx_lora:write", "the name 'a/b' may hold"),
+    ],
+)
+def test_a_broken_package_costs_no_other_form(
+    point: str, says: str, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For --to all it is left out, and why is told; by its name it is one line of bad input."""
+    with (package / "mine-1.0.dist-info" / "entry_points.txt").open("a") as file:
+        file.write(f"{point}\n")
+    done = made(tmp_path / "run")
+    assert export([str(done), "--to", "all"]) == 0
+    exports = done / "recipe" / "exports"
+    *lines, broken = sorted(capsys.readouterr().out.splitlines(), key=lambda s: s[:4] == "left")
+    assert lines == [str(exports / name) for name in (*TARGETS, "mlx_lora")]
+    assert broken.startswith("left out: --to ")
+    assert says in broken
+    assert {folder.name for folder in exports.iterdir()} == {*TARGETS, "mlx_lora"}
+    assert export([str(done), "--to", point.partition(" =")[0]]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.count("--to ") == 1
+    assert says in error
 
 
 def test_every_part_of_a_source_is_told() -> None:

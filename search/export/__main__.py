@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.cli import Parser, guarded
 from search.errors import BadInput
-from search.export.targets import ALL, TARGETS, Target, find
+from search.export.targets import ALL, TARGETS, Target, check_name, find
 from search.own_file import blamed
 from search.signs import printable
 
@@ -39,34 +39,30 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def export(run_dir: Path, to: Sequence[str]) -> list[str]:
+def export(run_dir: Path, to: Sequence[str], tell: Callable[[str], None] = lambda _: None) -> None:
     """Write a recipe in the form of some targets.
 
     Args:
         run_dir: of a finished run; its recipe folder will do as well.
         to: what the command line takes, each; of several forms, those are left out that the
-            recipe does not suit.
-
-    Returns:
-        What to tell the user: the folders written, each whole or absent, and what was left out.
+            recipe does not suit, and those that do not ship and fail.
+        tell: told the folders, once each is written whole, and what was left out.
 
     Raises:
         BadInput: there is no recipe or form, it is damaged, the folder cannot be written to, or
-            what was written must not be handed on.
+            what was written must not be handed on. What was told before stays.
     """
     from search.export.source import Unsuitable, open_recipe  # noqa: PLC0415  # --help without it
 
     targets = [target for reference in to for target in find(reference)]
     source = open_recipe(run_dir)
-    made = []
     for target in targets:
         try:
-            made.append(str(write(target, source)))
-        except Unsuitable as error:
-            if len(targets) == 1:
+            tell(str(write(target, source)))
+        except BadInput as error:
+            if len(targets) == 1 or not (target.foreign or isinstance(error, Unsuitable)):
                 raise
-            made.append(f"left out: {error}")
-    return made
+            tell(f"left out: {' '.join(str(error).split())}")
 
 
 def write(target: Target, source: Source) -> Path:
@@ -85,7 +81,7 @@ def write(target: Target, source: Source) -> Path:
             f"{target.name}: the recipe was trained by an objective of the study's own, which no "
             "other tool can do"
         )
-
+    check_name(target)
     folder = source.folder / "exports" / target.name
     part = folder.with_name(target.name + ".part")
     blame = blamed(target.foreign, target.file) if target.foreign else contextlib.nullcontext()
@@ -113,8 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         options = parser().parse_args(arguments)
-        for line in export(options.run_dir, [options.to]):
-            print(printable(line))
+        export(options.run_dir, [options.to], lambda line: print(printable(line)))
         return 0
 
     return guarded(work, "interrupted")

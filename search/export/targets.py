@@ -33,7 +33,7 @@ class Target:
     name: str
     """Of its folder in RUN_DIR/recipe/exports/."""
     write: Callable[[Source, Path], None]
-    """Writes the form of a recipe into an empty folder."""
+    """Writes the form of a recipe into an empty folder; an installed package is loaded by that."""
     foreign: str = ""
     """How it was asked for, to be told of its errors; empty if it ships."""
     file: Path | None = None
@@ -50,7 +50,7 @@ def find(reference: str) -> list[Target]:
     """The forms that `--to` asks for: by name, by a file, or all that have a name.
 
     Raises:
-        BadInput: there is none of that name, or its code cannot be used.
+        BadInput: there is none of that name, or a file's code cannot be used.
     """
     if reference == ALL:
         return [named(name) for name in (*TARGETS, *sorted(installed()))]
@@ -61,7 +61,7 @@ def named(name: str) -> Target:
     """A form that ships, or an installed package's.
 
     Raises:
-        BadInput: there is none of that name, or its code cannot be used.
+        BadInput: there is none of that name.
     """
     if name in TARGETS:
         return Target(name=name, write=import_module(f"search.export.{name}").write)
@@ -72,38 +72,37 @@ def named(name: str) -> Target:
             f"{', '.join((*TARGETS, *sorted(offered), ALL))}; "
             "or give a FILE.py with a function write(source, folder)"
         )
-    what = f"--to {name} ({offered[name].value})"
-    with blamed(what):
-        write = offered[name].load()
-    return Target(name=safe(name, what), write=function(write, what), foreign=what)
+    point = offered[name]
+
+    def write(source: Source, folder: Path) -> None:
+        function(point.load())(source, folder)
+
+    return Target(name=name, write=write, foreign=f"--to {name} ({point.value})")
 
 
 def of_file(reference: str) -> Target:
     """The form that a user's file writes; the file's name without `.py` is its name.
 
     Raises:
-        BadInput: no such file, it cannot be used, or its name is another form's.
+        BadInput: no such file, it cannot be used, or its name is that of a form that ships.
     """
     path, what = find_file(reference, "--to"), f"--to {reference}"
     if path.stem in (*TARGETS, ALL):
         raise BadInput(f"{what}: {path.stem} is the name of a form that ships; rename the file")
     with blamed(what, path):
-        write = load(path, "export").write
-    return Target(name=safe(path.stem, what), write=function(write, what), foreign=what, file=path)
+        write = function(load(path, "export").write)
+    return Target(name=path.stem, write=write, foreign=what, file=path)
 
 
-def safe(name: str, what: str) -> str:
-    """A name that can be a folder's.
-
-    Raises:
-        BadInput: it cannot.
-    """
-    if not name.replace("-", "_").isidentifier():
-        raise BadInput(f"{what}: the name {name!r} may hold letters, digits, '_' and '-' only")
-    return name
+def check_name(target: Target) -> None:
+    """Raise BadInput unless a form's name can be a folder's."""
+    if not target.name.replace("-", "_").isidentifier():
+        raise BadInput(
+            f"{target.foreign}: the name {target.name!r} may hold letters, digits, '_' and '-' only"
+        )
 
 
-def function(write: Any, what: str) -> Callable[[Source, Path], None]:
+def function(write: Any) -> Callable[[Source, Path], None]:
     """`write`, if it can be called.
 
     Raises:
@@ -111,7 +110,7 @@ def function(write: Any, what: str) -> Callable[[Source, Path], None]:
     """
     if not callable(write):
         raise BadInput(
-            f"{what}: write must be a function write(source, folder), got {type(write).__name__}"
+            f"write must be a function write(source, folder), got {type(write).__name__}"
         )
     made: Callable[[Source, Path], None] = write
     return made

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,13 @@ TALK = [
 Change = Callable[[dict[str, Any]], None]
 
 
-def made(folder: Path, change: Change = lambda _: None, rows: int = 60, number: int = 2) -> Path:
+def made(
+    folder: Path,
+    change: Change = lambda _: None,
+    rows: int = 60,
+    number: int = 2,
+    talk: Sequence[dict[str, str]] = TALK,
+) -> Path:
     """A run with a recipe of some rows, an adapter's configuration and a chat template."""
     shutil.copytree(WRITTEN / str(number), folder)
     recipe = folder / "recipe"
@@ -47,7 +54,7 @@ def made(folder: Path, change: Change = lambda _: None, rows: int = 60, number: 
     config = {"peft_type": "LORA", "target_modules": ["v_proj", "q_proj"]}
     (recipe / "adapter" / "adapter_config.json").write_text(json.dumps(config))
     (recipe / "adapter" / "chat_template.jinja").write_text(CHATML)
-    write_jsonl(recipe / "data" / "train.jsonl", [{"messages": TALK}] * rows)
+    write_jsonl(recipe / "data" / "train.jsonl", [{"messages": list(talk)}] * rows)
     data = recipe / "data"
     facts["data"] = {file.name: hash_file(file) for file in data.iterdir() if file.name != SUMS}
     (recipe / "recipe.json").write_text(json.dumps(facts))
@@ -92,6 +99,71 @@ def test_all_targets_are_written_and_named(
         verify(folder, {n: d for d, _, n in (line.partition("  ") for line in lines)}, "now")
     assert all(file.read_bytes() == content for file, content in before.items())
     assert main([str(run / "recipe"), "--to", "trl"]) == 0, "the recipe folder alone, and again"
+
+
+def talk_of(words: str) -> list[dict[str, str]]:
+    """A row that mentions something."""
+    return [
+        {"role": "user", "content": f"How do I get there?\n{words}"},
+        {"role": "assistant", "content": f'cd {words}/work, then "{words}"'},
+    ]
+
+
+TOKEN = "hf_" + "x" * 34
+"""As pages show it in place of one."""
+
+
+def test_what_rows_say_is_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A home that they mention, as a container's /root, and the look of a token: all is written."""
+    talk = [*talk_of(str(Path.home())), *talk_of(TOKEN)]
+    run = made(tmp_path / "run", talk=talk)
+    assert main([str(run), "--to", "all"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(TARGETS)
+    exports = run / "recipe" / "exports"
+    rows = list(iterate_jsonl(exports / "trl" / "train.jsonl"))
+    assert rows == [{"prompt": talk[:-1], "completion": talk[-1:]}] * 60
+    copied = exports / "challenge" / "recipe" / "data" / "train.jsonl"
+    assert copied.read_bytes() == (run / "recipe" / "data" / "train.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "says"),
+    [
+        ("a.jsonl", "json.dumps(list(source.messages()))", None),
+        ("a.csv", "'\\n'.join(m['content'] for talk in source.messages() for m in talk)", None),
+        ("a.jsonl", "str(Path.home() / 'secret')", "the path of your home"),
+        ("a.yaml", "str(Path.home())", "the path of your home"),
+        ("a.jsonl", "'hf_' + 'y' * 34", "a token of the Hugging Face hub"),
+        ("a.yaml", "'hf_' + 'x' * 34", "a token of the Hugging Face hub"),
+        ("a.jsonl", "str(source.folder)", "the path of the recipe's folder"),
+        ("a.jsonl", "os.environ['HF_TOKEN']", "the value of $HF_TOKEN"),
+    ],
+)
+def test_what_rows_do_not_say_is_no_data(
+    file: str, line: str, says: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither other paths and tokens among rows, nor these where there are no rows."""
+    run = made(tmp_path / "run", talk=[*talk_of(str(Path.home())), *talk_of(TOKEN)])
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import json, os\nfrom pathlib import Path\n\ndef write(source, folder):\n"
+        f"    (folder / {file!r}).write_text({line})\n"
+    )
+    assert main([str(run), "--to", str(own)]) == (2 if says else 0)
+    assert says is None or f"{file} holds {says}" in capsys.readouterr().err
+
+
+def test_a_secret_in_rows_is_not_handed_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the user's own; the forms that were written before are told."""
+    run = made(tmp_path / "run", talk=talk_of(os.environ["HF_TOKEN"]))
+    assert main([str(run), "--to", "all"]) == 2
+    told = capsys.readouterr()
+    assert "train.jsonl holds the value of $HF_TOKEN" in told.err
+    exports = run / "recipe" / "exports"
+    assert told.out.splitlines() == [str(exports / name) for name in ("axolotl", "llamafactory")]
+    assert {folder.name for folder in exports.iterdir()} == {"axolotl", "llamafactory"}
 
 
 @pytest.mark.parametrize("name", FILES)
