@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,12 @@ def parse_budget(text: str) -> float:
     if not 0 < seconds <= LONGEST_S:
         raise BadInput(f"--budget {text!r} must be longer than 0 s and at most a year")
     return seconds
+
+
+def format_budget(seconds: float) -> str:
+    """A budget in the notation that `parse_budget` reads back as exactly the same."""
+    # of a float, repr tells all digits, and Decimal writes them without an exponent
+    return f"{Decimal(repr(seconds)):f}s" if seconds % 1 else f"{seconds:.0f}s"
 
 
 def format_seconds(seconds: float) -> str:

@@ -18,6 +18,9 @@ WIDE = 100
 attribute, so that longer lines would end out of sight."""
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 """Signs that Markdown would take for its own."""
+BEGINNING = re.compile(r" (?=[-+*#>=_~|:<]|\d{1,9}[.)](?:\s|$))")
+"""The space before a word that Markdown would take for the beginning of a list, a heading or the
+like, were it the first of a line: also between the backticks of code."""
 ABOUT = (
     "**Recipe Search**\n\nEach trial is a fine-tuning recipe, trained and evaluated rung by rung. "
     "The search looks for high accuracy at few hours of the device."
@@ -48,7 +51,7 @@ def trial_note(facts: Facts, record: Record, winner: int | None) -> str:
     """
     control = ", the control" if record.control else ""
     lines = [
-        f"Recipe: `{record.recipe.short()}`",
+        f"Recipe: {code(record.recipe.short())}",
         f"Mixture: {plain(mixture(record))} of the trained tokens",
         f"Why it was proposed: {plain(record.origin)}",
         *course(record),
@@ -120,18 +123,20 @@ def study_note(facts: Facts, job: Mapping[str, Any], command: str | None) -> str
     summary = facts.summary
     plan = summary["plan"]
     base = (summary["base_model"] or {}).get("id", summary["model"])
+    budget = format_seconds(job["budget_s"])
     lines = [
-        f"Study: `{job['study']}`, seed {job['seed']}, budget {format_seconds(job['budget_s'])}",
-        f"Base model: `{base}` on {plain(summary['device'] or 'a device not yet known')}",
+        f"Study: {code(job['study'])}, seed {job['seed']}, budget {budget}",
+        f"Base model: {code(base)} on {plain(summary['device'] or 'a device not yet known')}",
     ]
     if command:
-        lines.append(f"Command: `{command}` (of paths, the last part)")
+        lines.append(f"Command: {code(command)} (of paths, the last part)")
     if facts.records:
-        lines.append(f"Default recipe (trial 0, the control): `{facts.records[0].recipe.short()}`")
+        default = code(facts.records[0].recipe.short())
+        lines.append(f"Default recipe (trial 0, the control): {default}")
     if plan:
         lines.append(f"Rungs, in trained tokens: {', '.join(f'{t:,}' for t in plan['rungs'])}")
     if summary["heldout_tasks"]:
-        lines.append(f"Held-out tasks: `{', '.join(summary['heldout_tasks'])}`")
+        lines.append(f"Held-out tasks: {code(', '.join(summary['heldout_tasks']))}")
     parts = [ABOUT, "\n".join(_items(lines)), READING.format(unit=facts.unit), "**Result**"]
     return "\n\n".join([*parts, *result(facts)])
 
@@ -174,9 +179,19 @@ def plain(text: str) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
+def code(text: str) -> str:
+    """A text of the run between backticks, as it is but for those in it, which would end it."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
 def broken(line: str) -> str:
-    """A list's line with Markdown's line breaks in it, every `WIDE` characters at most."""
-    return "  \n  ".join(textwrap.wrap(line, WIDE, break_long_words=False, break_on_hyphens=False))
+    """A list's line with Markdown's line breaks in it, about every `WIDE` characters.
+
+    None before a word that would begin something else: that stays with the word before it.
+    """
+    whole = BEGINNING.sub("\N{NO-BREAK SPACE}", line)
+    rows = textwrap.wrap(whole, WIDE, break_long_words=False, break_on_hyphens=False)
+    return "  \n  ".join(rows).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _items(lines: Iterable[str]) -> list[str]:

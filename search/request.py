@@ -18,7 +18,7 @@ from pathlib import Path
 from objectives import base, data, harness
 from objectives.generated import generators
 from objectives.readers import FORMATS, suffix
-from search.budget import format_seconds
+from search.budget import format_budget, format_seconds
 from search.errors import BadInput
 from search.forecast import CostForecast, assumed_token_s
 from search.planner import RESCORED, Costs, make_plan
@@ -55,8 +55,10 @@ class Request:
 
     def command(self) -> str:
         """The command line that asks for the same, with the last part of every path only."""
+        from search.report.facts import without_paths  # noqa: PLC0415  # bad input answers without
+
         flags: list[tuple[str, Sequence[str]]] = [
-            ("--budget", [f"{self.budget_s:g}s"]),
+            ("--budget", [format_budget(self.budget_s)]),
             ("--study", [_tail(self.study)]),
             ("--model", [_tail(self.model)] if self.model else []),
             ("--data", [_tail(text) for text in self.data]),
@@ -70,14 +72,17 @@ class Request:
         words = ["python", "-m", "search.run"]
         for flag, values in flags:
             words += [flag, *values] if values else []
-        return shlex.join([*words, *(["--trust-remote-code"] if self.trust_remote_code else [])])
+        words += ["--trust-remote-code"] if self.trust_remote_code else []
+        return shlex.join(without_paths(words, (str(Path.home()),)))  # also one that is not there
 
 
 def _tail(text: str) -> str:
-    """`NAME=PATH` or `PATH` with the path's last part only, if it is one."""
-    name, sign, where = text.rpartition("=")
-    path = Path(where).expanduser()
-    return f"{name}{sign}{path.resolve().name}" if path.exists() else text
+    """`NAME=PATH` or `PATH` with the path's last part only, if it is there; either may hold `=`."""
+    name, sign, where = text.partition("=")
+    for before, path in (("", text), (f"{name}{sign}", where)):
+        if path and Path(path).expanduser().exists():
+            return before + Path(path).expanduser().resolve().name
+    return text
 
 
 def build_study(request: Request) -> Study:

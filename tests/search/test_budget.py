@@ -7,13 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from search.budget import (
+    LONGEST_S,
     Kind,
     Ledger,
     SimulatedClock,
+    format_budget,
     format_seconds,
     parse_budget,
     read_ledger,
@@ -54,6 +56,15 @@ def test_any_text_is_either_a_positive_budget_or_bad_input(text: str) -> None:
 def test_durations_are_shown_in_two_units(seconds: float, text: str) -> None:
     """People read two units at most."""
     assert format_seconds(seconds) == text
+
+
+@example(1209600.0)
+@example(1234567.0)
+@example(0.1 + 0.2)
+@given(st.floats(min_value=0, max_value=LONGEST_S, exclude_min=True))
+def test_a_budget_that_is_told_reads_back_as_the_same(seconds: float) -> None:
+    """Of days as well, and to the last digit."""
+    assert parse_budget(format_budget(seconds)) == seconds
 
 
 def test_a_simulated_clock_never_goes_back() -> None:

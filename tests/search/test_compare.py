@@ -177,6 +177,20 @@ def test_p_is_drawn_where_there_are_too_many_sums(monkeypatch: pytest.MonkeyPatc
     assert sign_flip_p([[1.0] * 200]) == 1 / (paired.DRAWS + 1)
 
 
+def test_p_of_graded_outcomes_is_that_of_their_mean_and_spread() -> None:
+    """Of hundreds of items in tasks of many sizes, by the normal law that such a sum follows."""
+    rng = random.Random(2)
+    differences = [[rng.uniform(-1, 1) + 0.02 for _ in range(n)] for n in (211, 307, 401, 503)]
+    mean = math.fsum(math.fsum(task) / len(task) for task in differences)
+    spread = math.sqrt(math.fsum(math.fsum(x * x for x in t) / len(t) ** 2 for t in differences))
+    expected = math.erfc(abs(mean) / spread / math.sqrt(2))
+    found = sign_flip_p(differences)
+    assert 0.01 < expected < 0.99
+    assert found == pytest.approx(expected, abs=0.005 + 4 * math.sqrt(expected / paired.DRAWS))
+    turned = [[-x for x in reversed(task)] for task in reversed(differences)]
+    assert sign_flip_p(turned) == found
+
+
 @pytest.mark.parametrize("differences", [[], [[]], [[1.0], []]])
 def test_nothing_cannot_be_tested(differences: list[list[float]]) -> None:
     """Neither no task nor one without items."""

@@ -562,6 +562,30 @@ def test_a_command_tells_of_paths_the_last_part_only(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("made", [True, False])
+def test_a_command_tells_no_folder_whose_name_has_an_equals_sign(
+    made: bool, tmp_path: Path
+) -> None:
+    """Sweeps name folders like that; one that is gone since is not told either."""
+    folder = tmp_path / "somebody-with-a-name" / "lr=1e-4"
+    if made:
+        folder.mkdir(parents=True)
+        for name in ("study.py", "rows.jsonl"):
+            (folder / name).touch()
+    request = Request(
+        budget_s=14 * 86400,
+        study=str(folder / "study.py"),
+        model=str(folder),
+        data=(f"mine={folder / 'rows.jsonl'}",),
+    )
+    command = request.command()
+    assert "somebody-with-a-name" not in command
+    assert str(tmp_path) not in command
+    if made:
+        told = "--study study.py --model lr=1e-4 --data mine=rows.jsonl"
+        assert f"--budget 1209600s {told} --seed 0" in command
+
+
 def browser() -> str:
     """A Chromium on this machine; the test is skipped where there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
