@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from search.budget import Kind, format_seconds
 from search.planner import Plan
 from search.report import embed, interactive
-from search.report.drawing import Picture, inline
+from search.report.drawing import Picture, figure
 from search.report.facts import Facts
-from search.report.markup import Html, element, figure, join, paragraph, section, table
+from search.report.markup import Html, element, join, paragraph, section, table
 from search.report.text import FEW, evaluation_words
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def pareto(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     title = "Pareto front"
     if not front:
         return section("pareto", title, paragraph("No trial was evaluated yet: there is no front."))
-    svg = inline(
-        pictures["pareto"].svg,
-        "pareto",
+    label = (
         f"Accuracy versus {facts.unit} of all evaluations; the Pareto front of {len(front)} points "
-        f"goes from {front[0]['accuracy']:.3f} to {front[-1]['accuracy']:.3f}",
+        f"goes from {front[0]['accuracy']:.3f} to {front[-1]['accuracy']:.3f}"
     )
     rows = [
         (
@@ -59,7 +57,8 @@ def pareto(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
         ),
         figure(
             "pareto",
-            svg,
+            pictures["pareto"],
+            label,
             "Trials are scored on the search items, default (once it reached the top rung) and "
             "final run on fresh ones; bars are standard errors. "
             + forecast(facts.summary["forecast_final"], facts.summary["final"]),
@@ -105,7 +104,8 @@ def curves(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
         title,
         figure(
             "curves",
-            inline(pictures["curves"].svg, "curves", label),
+            pictures["curves"],
+            label,
             "Loss on the answers to the search items, the same items for every trial: the signal "
             "by which trials are pruned or promoted. Lower is better; pruned trials are lighter.",
         ),
@@ -138,7 +138,8 @@ def budget(facts: Facts, pictures: Mapping[str, Picture]) -> Html:
     parts += [
         figure(
             "budget",
-            inline(pictures["budget"].svg, "budget", label),
+            pictures["budget"],
+            label,
             "The ledger over the job's own clock, which counts the time it was alive.",
         ),
         table(

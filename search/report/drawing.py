@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import warnings
@@ -12,7 +13,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from search.report.markup import Html, markup
+from search.report.markup import Html, element, markup
 from search.report.style import colour, variables
 
 if TYPE_CHECKING:
@@ -79,6 +80,36 @@ def inline(svg: str, name: str, label: str) -> Html:
     return Html(
         f'<svg viewBox="{box[1]}" role="img" aria-label="{markup(label)}" '
         f'stroke-linejoin="round">{inner}</svg>'
+    )
+
+
+def figure(name: str, picture: Picture, label: str, caption: str) -> Html:
+    """A figure for a page, with its caption and its files to be saved.
+
+    The files are in the page: it may be mailed, or stand in a dashboard, without those beside it.
+
+    Args:
+        name: of the files, without `.svg` and `.png`; the card's id is made from it.
+        picture: the figure.
+        label: what it shows, for those who do not see it.
+        caption: what it shows, for all.
+    """
+    files = [
+        element(
+            "a",
+            kind.upper(),
+            href=f"data:image/{mime};base64,{base64.b64encode(content).decode()}",
+            download=f"{name}.{kind}",
+        )
+        for kind, mime, content in (
+            ("svg", "svg+xml", picture.svg.encode()),
+            ("png", "png", picture.png),
+        )
+    ]
+    return element(
+        "figure",
+        element("div", inline(picture.svg, name, label), class_="card", id=f"{name}-card"),
+        element("figcaption", caption, " Save as ", files[0], " or ", files[1], "."),
     )
 
 

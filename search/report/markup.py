@@ -111,19 +111,3 @@ def table(
         aria_label=caption,
         tabindex="0",
     )
-
-
-def figure(name: str, svg: Html, caption: str) -> Html:
-    """A figure with its caption, and links to its files beside the page.
-
-    Args:
-        name: of the files, without `.svg` and `.png`; the card's id is made from it.
-        svg: the drawing.
-        caption: what it shows.
-    """
-    files = [element("a", kind.upper(), href=f"{name}.{kind}") for kind in ("svg", "png")]
-    return element(
-        "figure",
-        element("div", svg, class_="card", id=f"{name}-card"),
-        element("figcaption", caption, " File: ", files[0], ", ", files[1], "."),
-    )

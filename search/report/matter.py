@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from search.report.drawing import inline
+from search.report.drawing import figure
 from search.report.facts import Facts
 from search.report.importance import HALVED, MOST, REPEATS
-from search.report.markup import Html, element, figure, join, paragraph, section, table
+from search.report.markup import Html, element, join, paragraph, section, table
 from search.report.matter_figures import PANELS, axis_name, ceiling
 from search.report.sample import ENOUGH, PREFIX
 
@@ -73,11 +73,7 @@ def importance_part(matter: Matter, sample: Sample, pictures: Mapping[str, Pictu
     head = ("axis", "share", *halves, "by chance up to", "in words")
     return join(
         paragraph(outstanding(matter)),
-        figure(
-            "importance",
-            inline(pictures["importance"].svg, "importance", label),
-            explained(matter, sample),
-        ),
+        figure("importance", pictures["importance"], label, explained(matter, sample)),
         table("Importance of each axis", head, rows, words=(len(head) - 1,)),
     )
 
@@ -147,7 +143,7 @@ def _slices(sample: Sample, pictures: Mapping[str, Picture]) -> Html:
     if above:
         caption += f" Triangles: {above} with a loss above the frame."
     label = f"Loss at rung {sample.rung} against {shown} axes, one panel each"
-    return figure("slices", inline(pictures["slices"].svg, "slices", label), caption)
+    return figure("slices", pictures["slices"], label, caption)
 
 
 def _mixture(sample: Sample, pictures: Mapping[str, Picture]) -> Html:
@@ -162,7 +158,8 @@ def _mixture(sample: Sample, pictures: Mapping[str, Picture]) -> Html:
     label = f"Mixtures of {count} sources in {sample.n} trials, coloured by loss"
     return figure(
         "mixture",
-        inline(pictures["mixture"].svg, "mixture", label),
+        pictures["mixture"],
+        label,
         "Mixtures that were tried: shares of trained tokens, by loss at rung "
         f"{sample.rung}. {form}",
     )

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.report.chance import gain_of
-from search.report.drawing import Picture, inline
+from search.report.drawing import Picture, figure
 from search.report.facts import EXACT, PARTS, Facts
-from search.report.markup import Html, element, figure, join, paragraph, section, table
+from search.report.markup import Html, element, join, paragraph, section, table
 from search.report.text import scored
 
 NAMES = {"base": "base model", "default": "default recipe", "final": "final run"}
@@ -92,7 +92,8 @@ def _figure(order: Sequence[str], pictures: Mapping[str, Picture]) -> Html:
         )
     return figure(
         "worth",
-        inline(pictures["worth"].svg, "worth", f"Accuracy by task of {shown}, with error bars"),
+        pictures["worth"],
+        f"Accuracy by task of {shown}, with error bars",
         f"{caption}.",
     )
 

@@ -158,7 +158,7 @@ def test_the_page_is_well_formed_and_accessible(finished: Path) -> None:
 
 
 def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
-    """It opens offline: every reference stays inside the page, or names a file beside it."""
+    """It opens offline and alone: every reference stays inside the page, or holds what it names."""
     text = built(finished)
     page = Page(text)
     references = [
@@ -169,10 +169,10 @@ def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
     ]
     assert references
     ids = {attributes.get("id") for _, attributes in page.elements}
-    files = {file.name for file in (finished / "report").iterdir()} - {"index.html"}
     inside = {value for value in references if value[0] == "#"}
     assert all(value[1:] in ids for value in inside)
-    assert set(references) - inside == files
+    kinds = ("data:image/svg+xml;base64,", "data:image/png;base64,")
+    assert all(value.startswith(kinds) for value in set(references) - inside)
     assert not {"link", "iframe", "img", "base"} & {tag for tag, _ in page.elements}
     assert not any("src" in script for script in page.all("script"))
     assert "@import" not in text
@@ -317,16 +317,23 @@ def test_the_picture_is_a_png(finished: Path) -> None:
 
 
 def test_every_figure_is_a_file_as_well(finished: Path) -> None:
-    """As SVG that stands alone and as PNG; what a folder has no data for is not left over."""
+    """As SVG that stands alone and as PNG, beside the page and in it, to be saved from there.
+
+    What a folder has no data for is not left over.
+    """
     (finished / "report").mkdir()
     for kind in ("svg", "png"):
         (finished / "report" / f"importance.{kind}").write_text("of another time")
-    text = built(finished)
+    page = Page(built(finished))
     names = {file.name for file in (finished / "report").iterdir()} - {"index.html"}
     shown = {"worth", "pareto", "curves", "budget", "slices", "mixture"}
     assert names == {f"{name}.{kind}" for name in shown for kind in ("svg", "png")}
+    links = {a["download"] or "": a["href"] or "" for a in page.all("a") if "download" in a}
+    assert set(links) == names
+    for name, href in links.items():
+        held = base64.b64decode(href.partition(";base64,")[2])
+        assert held == (finished / "report" / name).read_bytes()
     for name in shown:
-        assert f'<a href="{name}.svg">SVG</a>, <a href="{name}.png">PNG</a>' in text
         assert (finished / "report" / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
         ElementTree.parse(finished / "report" / f"{name}.svg")
 
