@@ -13,6 +13,7 @@ from search.load import load, score_base
 from search.planner import Plan, costs_of, make_plan
 from search.proposals import propose
 from search.pruning import judge
+from search.report.facts import unit_of
 from search.report.text import rank_words
 from search.scoring import check_finite
 from search.smoke import smoke
@@ -152,9 +153,10 @@ def carry_out(job: Job, action: Action) -> None:
     elif isinstance(action, Complete):
         job.store.complete(action.trial)
         top = job.store.records()[action.trial].rungs[-1]
+        unit = unit_of(job.loaded.device if job.loaded else None)
         job.say(
             f"trial {action.trial}: complete, accuracy {top.accuracy:.3f} ± {top.stderr:.3f} "
-            f"for {top.gpu_hours:.4f} gpu_hours"
+            f"for {top.gpu_hours:.4f} {unit}"
         )
         tell_ranks(job)
     else:

@@ -24,6 +24,8 @@ PHASES = {
     "done": "done",
 }
 """What is under way in a phase where nothing says it more exactly."""
+NAMES = {"base": "base model", "final": "final run"}
+"""What is trained and evaluated beside trials."""
 HIGH = 16
 """Lines that there must be for a chart beside the figures."""
 CHART = (5, 56)
@@ -46,10 +48,16 @@ def busy_picture(doing: str, done: float | None, width: int) -> Group:
 def status(job: Job) -> str:
     """What is under way, in one line."""
     if job.live is None:
-        return job.phase
+        return PHASES.get(job.phase, job.phase)
     name, progress = job.live
-    who = f"trial {name}" if name.isdigit() else name
-    parts = [who if who == progress.phase else f"{who}: {progress.phase}", f"{progress.done:.0%}"]
+    if name == "load":
+        doing = PHASES["load"]
+    elif job.phase == "smoke":
+        doing = PHASES["smoke"]
+    else:
+        who = f"trial {name}" if name.isdigit() else NAMES.get(name, name)
+        doing = f"{who}: {progress.phase}"
+    parts = [doing, f"{progress.done:.0%}"]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.3f}")
     if progress.tokens_per_s:

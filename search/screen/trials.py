@@ -47,7 +47,7 @@ def best_lines(records: Sequence[Record], width: int) -> list[Text]:
         there = default.rungs[min(rung.rung, len(default.rungs) - 1)]
         apart = abs(rung.accuracy - there.accuracy)
         error = (rung.stderr**2 + there.stderr**2) ** 0.5
-        sure = "" if apart > SURE * error else "; may be chance"
+        sure = "" if apart > SURE * error else "; may be chance" if apart else "; no difference"
         lines.append(f"default: {told_of(there)}{sure}")
     elif record is default:
         lines[0] += ", the default recipe"

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from objectives.objective import Progress
 from search.errors import Diverged, Interrupted
-from search.screen.now import chart, curve_lines, note_loss, sparkline
+from search.screen.now import chart, curve_lines, note_loss, sparkline, status
 from search.screen.picture import picture
 from search.screen.trace import Trace
-from search.screen.trials import best_of, pick
+from search.screen.trials import best_lines, best_of, pick
 from search.state import Job
 from search.view import LiveView, NoView, PlainView, choose_view
 from tests.simulated import Simulation
@@ -73,6 +73,17 @@ class Live(NoView):
 
     def refresh(self, job: Job) -> None:
         self.job = job
+
+
+class Words(Live):
+    """Notes what is said to be under way."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def refresh(self, job: Job) -> None:
+        super().refresh(job)
+        self.told.append(status(job).partition(", ")[0])
 
 
 SIZES = [(1, 1), (8, 2), (20, 5), (40, 12), (60, 20), (80, 24), (149, 30), (150, 19), (200, 50)]
@@ -209,6 +220,9 @@ def test_plain_lines_carry_the_time_and_no_control_characters(
     assert "\x1b" not in out
     assert all(line.startswith("[") for line in out.splitlines())
     assert "of 1h00m spent, overshoot 0 s" in out
+    assert ": complete, accuracy" in out
+    assert "GPU-hours" in out
+    assert "gpu_hours" not in out
 
 
 def test_a_log_says_now_and_then_how_much_time_is_left(
@@ -222,7 +236,7 @@ def test_a_log_says_now_and_then_how_much_time_is_left(
     simulation.run()
     told = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" left")]
     assert len(told) > 20
-    assert told[0].endswith("load, 100%; 59m00s left")
+    assert told[0].endswith("loading the base model, 100%; 59m00s left")
     monkeypatch.setattr(PlainView, "SHARE", 1.0)
     simulation = Simulation(tmp_path / "quiet", budget_s=3600)
     simulation.view = PlainView()  # type: ignore[assignment]
@@ -311,6 +325,44 @@ def test_the_curve_is_of_what_is_under_way(tmp_path: Path) -> None:
     job.live = ("8", Progress(phase="train", done=0.0, loss=2.5))
     note_loss(job)
     assert job.trace.cells() == [2.5]
+
+
+def test_what_is_under_way_is_told_in_words(tmp_path: Path) -> None:
+    """Whoever sees the first run of their life knows what it waits for."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    view = Words()
+    simulation.view = view  # type: ignore[assignment]
+    simulation.run()
+    assert list(dict.fromkeys(view.told))[:4] == [
+        "loading the base model",
+        "asking the base model some items",
+        "base model: evaluate",
+        "trial 0: train",
+    ]
+    assert {"trial 0: evaluate", "final run: train", "final run: evaluate"} <= set(view.told)
+    assert view.job is not None
+    view.job.live = None
+    view.job.phase = "search"
+    assert status(view.job) == "choosing what to do next"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "told"),
+    [((0.5, 0.5), "no difference"), ((0.5, 0.55), "may be chance"), ((0.1, 0.9), "tokens")],
+)
+def test_the_best_beside_the_default(
+    accuracies: tuple[float, float], told: str, tmp_path: Path
+) -> None:
+    """Equal, within chance, or sure; the better loss is best where accuracies are equal."""
+    simulation = Simulation(tmp_path / "run", budget_s=3600)
+    simulation.run()
+    records = []
+    for record, accuracy in zip(simulation.store().records(), accuracies, strict=False):
+        rung = replace(record.rungs[0], accuracy=accuracy, stderr=0.1, loss=1.0 - record.number / 2)
+        records.append(replace(record, rungs=(rung,)))
+    best, default = (line.plain for line in best_lines(records, 80))
+    assert best.startswith("best so far: trial 1")
+    assert default.endswith(told)
 
 
 def test_a_chart_of_several_lines_stacks_its_blocks() -> None:
