@@ -25,8 +25,9 @@ import pytest
 from optuna.trial import TrialState
 
 from objectives.replay import CurveObjective
-from search import dashboard, watched
-from search.dashboard import KEEP, OF_STUDY, bring_up_to_date
+from search import artifacts, pending, watched
+from search.artifacts import OF_STUDY, Artifacts
+from search.dashboard import KEEP, Dashboard, bring_up_to_date
 from search.errors import OutOfMemory, WorkerFailed
 from search.folder import RunFolder
 from search.report.__main__ import main as report
@@ -80,7 +81,7 @@ class OnDisk(Simulation):
         if point == "train" and trial == FULL:
             raise OutOfMemory("24 GiB are full")
         if point == "train" and trial == BROKEN:
-            raise WorkerFailed(f"no_file_of_this_name: {Path.home()}/secret/cache")
+            raise WorkerFailed(f"no_file_of_this_name: {Path.home()}/secret/cache, {self.path}/x")
 
 
 def opened(path: Path) -> Store:
@@ -116,8 +117,9 @@ def reread(path: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> OnDisk:
-    """A finished job that was killed twice."""
-    job = OnDisk(tmp_path_factory.mktemp("dashboard") / "run")
+    """A finished job that was killed twice; a user's name and a token are in its folder's path."""
+    above = tmp_path_factory.mktemp("dashboard") / os.environ["USER"] / os.environ["HF_TOKEN"]
+    job = OnDisk(above / "run")
     job.go(left=9)
     job.go(left=30)
     job.go()
@@ -328,7 +330,8 @@ def test_artifacts_are_the_run_s_files(
 
 
 def test_neither_notes_nor_graphs_nor_artifacts_tell_who_ran_it(finished: OnDisk) -> None:
-    """No home folder, no user, no token."""
+    """No home folder, no user, no token: not of the environment, not of the folders' names."""
+    assert "somebody-with-a-name/hf_theSecretOfSomebody" in str(finished.path)
     shown = [text.encode() for text in attributes(finished.path).values()]
     assert len(shown) > 20
     for content in [*shown, *reread(finished.path).values()]:
@@ -361,12 +364,12 @@ def test_a_report_changes_nothing_that_is_up_to_date(run: Path) -> None:
 def test_a_changed_file_takes_the_place_of_its_former_self(run: Path) -> None:
     """Its artifact keeps its id; one that was deleted comes back."""
     before = attributes(run)
-    ids = dashboard.linked({key: json.loads(value) for key, value in before.items()}, "artifacts:")
+    ids = artifacts.linked({key: json.loads(value) for key, value in before.items()}, "artifacts:")
     changed, deleted = ids["adapter_config.json"], ids["pareto.png"]
     (run / "recipe" / "adapter" / "adapter_config.json").write_text("{}")
     (run / "artifacts" / deleted).unlink()
     with closing(sqlite3.connect(run / "study.db")) as database, database:
-        database.execute(dashboard.UPSERT, (1, f"artifacts:{deleted}", '"null"'))
+        database.execute(pending.UPSERT, (1, f"artifacts:{deleted}", '"null"'))
     assert report([str(run)]) == 0
     assert (run / "artifacts" / changed).read_text() == "{}"
     assert len(reread(run)) == len(OF_STUDY) + 1
@@ -374,7 +377,7 @@ def test_a_changed_file_takes_the_place_of_its_former_self(run: Path) -> None:
 
 def test_a_large_adapter_is_not_copied(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The note says where it is."""
-    monkeypatch.setattr(dashboard, "LARGEST", 5)
+    monkeypatch.setattr(artifacts, "LARGEST", 5)
     shutil.rmtree(run / "artifacts")
     assert report([str(run)]) == 0
     assert not reread(run)
@@ -478,7 +481,7 @@ def test_a_locked_study_is_told_and_left_as_it_was(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And brought up to date the next time."""
-    monkeypatch.setattr(dashboard, "LOCKED_S", 0.01)
+    monkeypatch.setattr(pending, "LOCKED_S", 0.01)
     as_an_older_version_left_it(run)
     before = attributes(run)
     folder, store = RunFolder(run), opened(run)
@@ -496,7 +499,109 @@ def test_a_locked_study_is_told_and_left_as_it_was(
     assert note_of(run, 0).startswith("**Trial 0")
 
 
-def stepped(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[float], None], Any]:
+def test_a_note_that_could_not_be_written_is_written_the_next_time(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the same process, which remembers what it wrote."""
+    monkeypatch.setattr(pending, "LOCKED_S", 0.01)
+    as_an_older_version_left_it(run)
+    folder, store = RunFolder(run), opened(run)
+    summary = summarise(folder, store)
+    made = Dashboard(folder, store)
+    with closing(sqlite3.connect(run / "study.db")) as database:
+        database.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            made.refresh(summary)
+        database.rollback()
+    made.refresh(summary)
+    assert note_of(run, 0).startswith("**Trial 0")
+    assert note_of(run, None)
+
+
+def test_a_locked_study_leaves_no_artifact_behind(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No link would lead to the copies, of which every attempt would add more."""
+    monkeypatch.setattr(pending, "LOCKED_S", 0.01)
+    as_an_older_version_left_it(run)
+    made = Artifacts(RunFolder(run), opened(run))
+    with closing(sqlite3.connect(run / "study.db")) as database:
+        database.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            made.attach()
+        database.rollback()
+    assert not reread(run)
+    made.attach()
+    assert len(reread(run)) == len(OF_STUDY) + 1
+
+
+def test_an_artifact_that_is_being_read_stays_whole(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download gets the former file or the new one; a full disk leaves the former."""
+    adapter = run / "recipe" / "adapter" / "adapter_config.json"
+    known = {key: json.loads(value) for key, value in attributes(run).items()}
+    copy = run / "artifacts" / artifacts.linked(known, "artifacts:")[adapter.name]
+    former = copy.read_bytes()
+    made = Artifacts(RunFolder(run), opened(run))
+    names = set(reread(run))
+
+    def half(source: Any, target: Any) -> None:
+        target.write(source.read()[:1])
+        raise OSError("the disk is full")
+
+    with copy.open("rb") as download:
+        adapter.write_text("{}")
+        with monkeypatch.context() as patch:
+            patch.setattr("shutil.copyfileobj", half)
+            with pytest.raises(OSError, match="full"):
+                made.attach()
+        assert copy.read_bytes() == former
+        assert set(reread(run)) == names
+        made.attach()
+        assert copy.read_text() == "{}"
+        assert download.read() == former
+
+
+def test_a_job_reads_no_artifact_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the export are there when the summary, which tells its seconds, is attached."""
+    compared: list[Path] = []
+
+    def noted(one: Path, other: Path) -> bool:
+        compared.append(one)
+        return same(one, other)
+
+    same = artifacts.same
+    monkeypatch.setattr(artifacts, "same", noted)
+    job = OnDisk(tmp_path / "run")
+    job.go()
+    assert len(reread(job.path)) == len(OF_STUDY) + 1
+    assert not compared
+
+
+def test_a_note_is_written_without_a_look_at_the_others(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What all notes cost would grow with the square of the trials."""
+    from optuna_dashboard import _note as package  # noqa: PLC0415  # takes two seconds
+
+    seen: list[int] = []
+    read = package.get_note_from_system_attrs
+
+    def counted(attributes: dict[str, Any], trial_id: int | None) -> Any:
+        seen.append(len(attributes))
+        return read(attributes, trial_id)
+
+    monkeypatch.setattr(package, "get_note_from_system_attrs", counted)
+    store = opened(run)
+    Dashboard(RunFolder(run), store).refresh(summarise(RunFolder(run), store))
+    assert len(seen) == len(store.records()) + 1
+    assert max(seen) < len(seen)
+
+
+def stepped(
+    monkeypatch: pytest.MonkeyPatch, cost_s: float, *, fail: bool = False
+) -> tuple[Callable[[float], None], Any]:
     """(a function that moves the clock on and refreshes, the list of times of updates)."""
     clock = SimpleNamespace(time=0.0)
     records: list[Record | float] = []
@@ -510,6 +615,8 @@ def stepped(monkeypatch: pytest.MonkeyPatch, cost_s: float) -> tuple[Callable[[f
     def update(_summary: object) -> None:
         times.append(clock.time)
         clock.time += cost_s
+        if fail:
+            raise OSError("the disk is full")
 
     monkeypatch.setattr(watched, "summarise", lambda _folder, _store: {})
     made._refresh = update  # type: ignore[assignment]
@@ -532,9 +639,14 @@ def test_updates_are_some_seconds_apart(monkeypatch: pytest.MonkeyPatch) -> None
     assert min(gaps) >= EVERY_S
 
 
-def test_updates_take_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However much each of them takes; the first, which imports, does not hold up the second."""
-    step, times = stepped(monkeypatch, cost_s=2.0)
+@pytest.mark.parametrize("fail", [False, True])
+def test_updates_take_a_small_share_of_the_time(
+    fail: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much each of them takes, also where each fails; the first, which imports, does not
+    hold up the second.
+    """
+    step, times = stepped(monkeypatch, cost_s=2.0, fail=fail)
     for _ in range(5000):
         step(1.0)
     assert times[1] - times[0] < 2 * EVERY_S

@@ -13,7 +13,7 @@ import pytest
 from objectives.objective import Smoke, TaskScore
 from objectives.wire import plain_scores, plain_smoke, to_scores, to_smoke
 from search.errors import BadInput
-from search.folder import RunFolder
+from search.folder import PATIENCE_S, RunFolder
 from search.store import macro
 
 JOB = {"study": "demo", "seed": 0, "fingerprint": "x"}
@@ -86,6 +86,40 @@ def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
     )
     assert f"process {os.getpid()} is working there" in done.stdout
     folder.release()
+
+
+def test_a_job_waits_for_who_holds_its_folder_briefly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a report does while it brings the dashboard up to date; it gives up in the end."""
+    folder = RunFolder(tmp_path / "run")
+    folder.open(JOB)
+    folder.release()
+    waits: list[float] = []
+    monkeypatch.setattr("search.folder.time.sleep", waits.append)
+    with folder.unless_in_use() as held:
+        assert held
+        with pytest.raises(BadInput, match=f"process {os.getpid()} is working there"):
+            RunFolder(tmp_path / "run").open(JOB)
+        assert sum(waits) == pytest.approx(PATIENCE_S, abs=1)
+        monkeypatch.setattr("search.folder.time.sleep", lambda _seconds: folder.release())
+        job = RunFolder(tmp_path / "run")
+        assert job.open(JOB)
+    with folder.unless_in_use() as held:
+        assert not held
+    job.release()
+
+
+def test_nobody_waits_for_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take a day: another job and a report are told at once."""
+    job = RunFolder(tmp_path / "run")
+    job.open(JOB)
+    monkeypatch.setattr("search.folder.time.sleep", lambda _seconds: pytest.fail("waited"))
+    with pytest.raises(BadInput, match="is working there"):
+        RunFolder(tmp_path / "run").open(JOB)
+    with RunFolder(tmp_path / "run").unless_in_use() as held:
+        assert not held
+    job.release()
 
 
 def test_scores_survive_the_disk(tmp_path: Path) -> None:
