@@ -62,7 +62,10 @@ class OwnObjective(ABC):
 
     @abstractmethod
     def begin(self, recipe: Recipe, rng: np.random.Generator) -> Arrays:
-        """What is trained, before the first step: arrays by name. The untrained is the base."""
+        """What is trained, before the first step: arrays by name. The untrained is the base.
+
+        That is what it gives for the default recipe, whose `extra` has the axes' defaults.
+        """
 
     @abstractmethod
     def step(self, state: Arrays, rows: list[Row], rate: float, recipe: Recipe) -> float:
@@ -100,14 +103,18 @@ class OwnObjective(ABC):
             with self._blamed("size"):
                 self._rows[file.stem] = Rows(list(iterate_jsonl(file)), self.size)
         listener(Progress(phase="load", done=1.0))
-        base = self._begin(self.study.experts[0].recipe)
+        base = self._begin(self.study.default)
         return Loaded(
             device=self.device,
             reasons=[f"trained and scored by {type(self).__name__}, the study's own objective"],
             removed={},
             packing=True,
             parameters=sum(array.size for array in base.values()),
-            base={"id": self.study.model, "revision": code_of(type(self))[:12], "origin": OWN},
+            base={
+                "id": name_of(self.study.model),
+                "revision": code_of(type(self))[:12],
+                "origin": OWN,
+            },
             versions={"python": sys.version.split()[0], "numpy": np.__version__},
         )
 
@@ -143,7 +150,6 @@ class OwnObjective(ABC):
             now = time.monotonic()
             durations.append(now - mark)
             kept.seconds += now - mark
-            mark = now
             if now - told > TELL_EVERY_S:
                 told = now
                 done = (kept.step - first_step) / (end_of(schedule, until_step) - first_step)
@@ -155,6 +161,7 @@ class OwnObjective(ABC):
             if now - saved > SAVE_EVERY_S:
                 saved = now
                 write(self._file(trial), kept)
+            mark = time.monotonic()  # the screen and the disk are no cost of the recipe's
         write(self._file(trial), kept)
         tail = losses[-max(1, len(losses) // 4) :] or [kept.curve[-1][1] if kept.curve else 0.0]
         return Trained(
@@ -210,8 +217,7 @@ class OwnObjective(ABC):
     ) -> Scores:
         """See `Objective.evaluate`."""
         told = began = time.monotonic()
-        default = self.study.experts[0].recipe
-        state = self._begin(default) if trial is None else self._kept(trial).arrays
+        state = self._begin(self.study.default) if trial is None else self._kept(trial).arrays
         asked: dict[str, list[Row]] = {}
         for item in iterate_jsonl(self._run_dir / "data" / "items" / f"{items}.jsonl"):
             asked.setdefault(item["task"], []).append(item)
@@ -319,6 +325,13 @@ class Rows:
     def trained_at(self, index: int) -> int:
         """What a row counts, in tokens."""
         return int(self.sizes[index])
+
+
+def name_of(model: str) -> str:
+    """What a recipe may tell of `Study.model`: a hub id whole, of a path its last part alone."""
+    path = Path(model)
+    local = path.is_absolute() or path.is_dir() or len(path.parts) > 2 or model.startswith("~")
+    return path.absolute().name if local else model
 
 
 def code_of(objective: Any) -> str:

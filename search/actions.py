@@ -69,7 +69,7 @@ def next_action(job: Job) -> Action | None:
     if started:
         return admit(job, started[0], 0, left)
     if len(members) < size and not any(r.promoted for r in members):
-        cost = job.forecast.segment_s(job.study.experts[0].recipe, plan.rungs[0])
+        cost = job.forecast.segment_s(job.study.default, plan.rungs[0])
         if cost <= left and worth_it(job, records, size):
             return New(bracket=bracket)
     for rung in range(len(plan.rungs)):
@@ -105,13 +105,12 @@ def worth_it(job: Job, records: Sequence[Record], size: int) -> bool:
         return False
     plan = job.planned()
     costs = costs_of(job.forecast, job.study, 0.0)
-    default = job.study.experts[0].recipe
     found = decide(
         curves,
         count=1,
         cost_s=bracket_cost(size, plan.rungs, costs, job.study.eta) / size,
         left_s=job.left() - plan.least_reserve_s + plan.floor_s,
-        token_s=job.forecast.per_token(default)[0],
+        token_s=job.forecast.per_token(job.study.default)[0],
     )
     if not found.search_on:
         job.store.note("search_end", asdict(found))

@@ -295,7 +295,7 @@ def costs_of(forecast: CostForecast, study: Study, load_s: float) -> Costs:
     final = forecast.evaluation_s.get("final", 0.0) + forecast.evaluation_s.get("heldout", 0.0)
     return Costs(
         load_s=load_s,
-        token_s=forecast.per_token(study.experts[0].recipe)[1],
+        token_s=forecast.per_token(study.default)[1],
         search_eval_s=per_item,
         final_eval_s=KNOWN * final,
         finalist_eval_s=KNOWN * forecast.evaluation_s.get("finalists", 0.0),

@@ -9,6 +9,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from spaces.space import SuggestsParameters
 
 Value = bool | int | float | str
+PATHS = (PurePosixPath, PureWindowsPath)
 Apply = Callable[[Any, Any], None]
 """Is given a trial's optimizer (torch.optim.AdamW) and the axis's value, and sets what it means."""
 
@@ -35,7 +37,7 @@ class Axis:
     default: Value
     """The value of recipes that do not give one, the experts' among them."""
     choices: tuple[Value, ...] = ()
-    """The values that there are, or else: """
+    """The values that there are, no absolute path among them, or else: """
     interval: tuple[float, float] | None = None
     """(low, high), both included. Whole numbers alone, if both ends and the default are such."""
     log: bool = False
@@ -58,6 +60,12 @@ class Axis:
             raise BadInput(f"axis {self.name}: a choice is given twice: {self.choices}")
         if not self.contains(self.default):
             raise BadInput(f"axis {self.name}: its default {self.default!r} is none of its values")
+        for value in self.choices:
+            if isinstance(value, str) and is_absolute(value):
+                raise BadInput(
+                    f"axis {self.name}: the choice {value!r} is an absolute path, which a recipe "
+                    "must not tell: give a name, and let your code find the path by it"
+                )
         if self.apply is not None:
             source_of(self)
 
@@ -99,6 +107,11 @@ class Axis:
         if self.whole:
             return trial.suggest_int(self.name, int(low), int(high), log=self.log)
         return trial.suggest_float(self.name, low, high, log=self.log)
+
+
+def is_absolute(text: str) -> bool:
+    """Whether a text is the absolute path of something, here or on another system; / is a sign."""
+    return any(kind(text).is_absolute() and kind(text).name for kind in PATHS)
 
 
 def check_value(name: str, value: object) -> None:

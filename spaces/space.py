@@ -182,13 +182,19 @@ def parameters(recipe: Recipe, space: Space) -> dict[str, Any]:
     return found | {coordinate(name): value for name, value in coordinates.items()}
 
 
+def with_defaults(recipe: Recipe, space: Space) -> Recipe:
+    """A recipe with a value of every axis of the study's own, its default if it does not say."""
+    defaults = {axis.name: axis.default for axis in space.axes}
+    return replace(recipe, extra={**defaults, **recipe.extra})
+
+
 def own_parameters(recipe: Recipe, space: Space) -> dict[str, tuple[Any, bool]]:
     """By axis of the study's own: a recipe's value, and whether that is one of the axis's.
 
     Raises:
         BadInput: the recipe has a value of an axis that the space lacks.
     """
-    found = {axis.name: recipe.extra.get(axis.name, axis.default) for axis in space.axes}
-    if unknown := set(recipe.extra) - set(found):
+    found = with_defaults(recipe, space).extra
+    if unknown := set(found) - {axis.name for axis in space.axes}:
         raise BadInput(f"space: an expert's recipe has {sorted(unknown)[0]}, which is no axis here")
     return {axis.name: (found[axis.name], axis.contains(found[axis.name])) for axis in space.axes}

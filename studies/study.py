@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from search.errors import BadInput
 from spaces import Quantization, Recipe, Space
-from spaces.space import parameters
+from spaces.space import parameters, with_defaults
 
 if TYPE_CHECKING:
     from objectives.objective import Objective
@@ -194,6 +194,11 @@ class Study:
             raise BadInput(f"study {self.name}: item and token counts must be at least 1")
         if self.eta < 2 or self.bracket < 2:
             raise BadInput(f"study {self.name}: eta and bracket must be at least 2")
+
+    @property
+    def default(self) -> Recipe:
+        """The first expert's recipe, with the defaults of the study's own axes."""
+        return with_defaults(self.experts[0].recipe, self.space)
 
     def mixture(self) -> dict[str, float]:
         """The natural mixture: weight per source."""

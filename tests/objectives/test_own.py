@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from objectives import own
+from objectives.kept import write
 from objectives.objective import Schedule
 from objectives.rows import iterate_jsonl
 from search.errors import WorkerFailed
@@ -46,6 +48,33 @@ def prepared(tmp_path: Path) -> Callable[[], Any]:
 
 RECIPE: Recipe = replace(demo.study().experts[0].recipe, extra={"momentum": 0.8})
 LONG = Schedule(warmup_steps=2, decay_start=8, total_steps=12)
+
+
+class Hands:
+    """A clock that goes on by what is said to take time, in place of the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def takes(self, function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
+        """The function, if it took so long."""
+
+        def slow(*given: Any) -> Any:
+            self.now += seconds
+            return function(*given)
+
+        return slow
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    """The clock of own objectives."""
+    made = Hands()
+    monkeypatch.setattr(own, "time", made)
+    return made
 
 
 def arrays_of(objective: Any, trial: str) -> dict[str, Any]:
@@ -103,6 +132,80 @@ def test_a_deadline_brings_an_own_objectives_decay_forward(
     assert trained.schedule.total_steps < 10**7
     assert len(trained.curve) <= 401
     assert trained.curve[-1][0] == trained.tokens
+
+
+@pytest.mark.parametrize("save_every_s", [1.0, 1e9])
+def test_a_recipe_costs_no_screen_and_no_disk(
+    save_every_s: float,
+    prepared: Callable[[], Any],
+    hands: Hands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seconds of training are those of steps, whoever watches, and however long saving takes."""
+    objective = prepared()
+    monkeypatch.setattr(objective, "step", hands.takes(objective.step, 2.0))
+    monkeypatch.setattr(own, "write", hands.takes(write, 300.0))
+    monkeypatch.setattr(own, "SAVE_EVERY_S", save_every_s)
+    heard: list[Any] = []
+    trained = objective.train("a", RECIPE, LONG, 12, None, hands.takes(heard.append, 50.0))
+    assert len(heard) == 12
+    assert (trained.step_s, trained.total_s) == (2.0, 24.0)
+
+
+def test_a_slow_screen_takes_time_from_a_deadline_but_slows_no_step(
+    prepared: Callable[[], Any], hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 100 s, a step of 2 s and a screen of 30 s leave room for four steps."""
+    objective = prepared()
+    monkeypatch.setattr(objective, "step", hands.takes(objective.step, 2.0))
+    open_end = Schedule(warmup_steps=2)
+    trained = objective.train("a", RECIPE, open_end, 99, 100.0, hands.takes(print, 30.0))
+    assert trained.step == 4
+    assert trained.step_s == 2.0
+
+
+def test_an_own_objective_begins_with_the_defaults_of_the_studys_axes(
+    prepared: Callable[[], Any], tmp_path: Path
+) -> None:
+    """When it is loaded and when the base is scored: the experts' recipes need not say them."""
+    prepared()
+    begin = '{"logits": np.zeros((128, 128)),'
+    reads = '{"logits": np.full((128, 128), recipe.extra["momentum"]),'
+    mine = load(printed("bigrams.py", tmp_path, (begin, reads)), "study")
+    objective = mine.Bigrams(mine.study(), tmp_path)
+    objective.load(lambda _: None)
+    base = objective.evaluate(None, "search", lambda _: None, exact=True)["t"]
+    assert base.loss == pytest.approx(np.log(128))
+    trained = objective.train("a", objective.study.default, LONG, 1, None, lambda _: None)
+    assert trained.step == 1
+    assert objective.study.default.extra == {"momentum": 0.9}
+    assert not objective.study.experts[0].recipe.extra
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("/home/somebody/models/x", "x"),
+        ("~/models/x", "x"),
+        ("../of/somebody/x", "x"),
+        ("maker/model", "maker/model"),
+        ("here", "here"),
+        ("near/by", "by"),
+    ],
+)
+def test_a_recipe_tells_no_path_of_an_own_objectives_model(
+    model: str,
+    told: str,
+    prepared: Callable[[], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A name of the hub is told whole, of a folder the last part."""
+    (tmp_path / "near" / "by").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    objective = prepared()
+    objective.study = replace(objective.study, model=model)
+    assert objective.load(lambda _: None).base["id"] == told
 
 
 def test_an_own_objective_scores_the_items_that_it_is_asked_for(
