@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,11 @@ from objectives.objective import Scores, TaskScore
 from objectives.rows import iterate_jsonl, verify
 from search import formats
 from search.errors import BadInput
+
+BRIEFLY = " briefly"
+"""What stands in the lock behind the number of a process that holds it for seconds only."""
+PATIENCE_S, AGAIN_S = 30.0, 0.1
+"""Seconds to wait for such a one, and from one look to the next."""
 
 
 @dataclass(slots=True)
@@ -83,7 +89,7 @@ class RunFolder:
         """
         if formats.check(self.path / "job.json", self.read("job.json"), formats.RUN):
             with (self.path / "lock").open("a+", encoding="utf-8") as self._lock:
-                self._take_lock()
+                self._take_lock(BRIEFLY)
                 self._upgrade()
             self.release()
 
@@ -93,18 +99,30 @@ class RunFolder:
         if formats.check(file, known, formats.RUN):
             self.write("job.json", formats.upgraded(file, known, formats.RUN))
 
-    def _take_lock(self) -> None:
+    def _take_lock(self, mark: str = "") -> None:
+        """Take the lock, and leave this process's number and `mark` in it.
+
+        Raises:
+            BadInput: somebody else has it, and not for seconds only.
+        """
         assert self._lock is not None  # noqa: S101  # open() just set it
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            pid = self._lock.read().strip() or "unknown"
-            raise BadInput(
-                f"--out {self.path}: process {pid} is working there; wait for it or choose another"
-            ) from None
+        for left in reversed(range(round(PATIENCE_S / AGAIN_S))):
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                self._lock.seek(0)
+                holder = self._lock.read().strip()
+                if left and holder.endswith(BRIEFLY):
+                    time.sleep(AGAIN_S)
+                    continue
+                pid = holder.removesuffix(BRIEFLY) or "unknown"
+                raise BadInput(
+                    f"--out {self.path}: process {pid} is working there; wait for it or choose "
+                    "another"
+                ) from None
         self._lock.truncate(0)
-        self._lock.write(f"{os.getpid()}\n")
+        self._lock.write(f"{os.getpid()}{mark}\n")
         self._lock.flush()
 
     def _compare(self, job: Mapping[str, Any]) -> None:
@@ -120,13 +138,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def unless_in_use(self) -> Iterator[bool]:
-        """Hold the folder for the time of a block, and give whether it is held.
+        """Hold the folder for the seconds of a block, and give whether it is held.
 
-        It is not where a job works there, or where nothing can be written.
+        It is not where a job works there, or where nothing can be written. A job that begins
+        meanwhile waits for the end of the block.
         """
         try:
             self._lock = (self.path / "lock").open("a+", encoding="utf-8")
-            self._take_lock()
+            self._take_lock(BRIEFLY)
         except (BadInput, OSError):
             self.release()
             yield False

@@ -22,11 +22,11 @@ from search.loop import run_job
 from search.own_file import blamed
 from search.planner import make_plan
 from search.recipe import export_recipe
-from search.report import closing_lines, get_ready, write_report
+from search.report import cost_lines, get_ready, result_lines, write_report
 from search.request import Request, disk_line, first_costs, parse_memory
 from search.state import Job, View
 from search.store import Store, reason_of
-from search.summary import summarise
+from search.summary import spent_parts, summarise
 from search.view import choose_view
 from search.watched import Watched
 from search.worker import ProcessObjective
@@ -129,6 +129,7 @@ def run(
                 found = summarise(folder, store)
                 write_report(folder, store, found)
                 watched.finish(found)
+                told = result_lines(found, folder.path)
                 made.close()
         except BadInput:
             if not store.records():
@@ -144,15 +145,18 @@ def run(
             shown.line(f"what was found so far is kept in {folder.path}")
             raise
         finally:
-            watched.update()
-            if folder.has("job.json"):
-                ledger.close()
-        folder.write("summary.json", summarise(folder, store))
+            try:
+                watched.update()
+            finally:  # also where that is interrupted
+                if folder.has("job.json"):
+                    ledger.close()
+        summary = found | spent_parts(ledger.spans, request.budget_s)
+        folder.write("summary.json", summary)
         watched.attach()
         job.phase = "done"
         shown.refresh(job)
         shown.close()
-        for line in closing_lines(folder.read("summary.json"), folder.path):
+        for line in [*told, *cost_lines(summary, folder.path)]:
             shown.line(line)
     except (KeyboardInterrupt, Interrupted):
         where = "" if request.out else f" with --out {shlex.quote(str(folder.path))}"

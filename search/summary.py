@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import TrialState
 
 from objectives.objective import Scores, TaskScore
-from search.budget import Kind, read_ledger
+from search.budget import Kind, Span, read_ledger
 from search.folder import RunFolder
 from search.pruning import pareto
 from search.store import Record, Store, macro
@@ -26,10 +26,6 @@ def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
     records = store.records()
     finalists = finalist_rows(folder, store)
     spans = read_ledger(folder.ledger)
-    spent = {str(kind): 0.0 for kind in Kind}
-    for span in spans:
-        spent[span.kind] += span.seconds
-    total = sum(spent.values())
     facts = store.noted("final_trained")
     rungs = len((store.noted("plan") or {}).get("rungs", []))
     trained = sum(r.rungs[-1].tokens for r in records if r.rungs)
@@ -38,8 +34,7 @@ def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
         "study": job["study"],
         "model": job["model"],
         "budget_s": job["budget_s"],
-        "spent_s": {kind: round(seconds, 3) for kind, seconds in spent.items()},
-        "overshoot_s": round(max(0.0, total - job["budget_s"]), 3),
+        **spent_parts(spans, job["budget_s"]),
         "trials": {
             "complete": sum(r.state is TrialState.COMPLETE for r in records),
             "pruned": sum(r.state is TrialState.PRUNED and not r.infeasible for r in records),
@@ -49,7 +44,7 @@ def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
         "pareto": pareto_points(records),
         "base": _scored(folder, "base"),
         "default": _default(folder, records),
-        "final": _final(folder, store, records, spent),
+        "final": _final(folder, store, records, spans),
         "forecast_final": store.noted("forecast_final"),
         "rank_correlation": rank_correlation(records, rungs),
         "finalists": finalists,
@@ -68,6 +63,23 @@ def summarise(folder: RunFolder, store: Store) -> dict[str, Any]:
         "winner_reason": store.noted("winner_reason"),
         "plan": store.noted("plan"),
         "data": folder.read("data.json")["sha256"] if folder.has("data.json") else {},
+    }
+
+
+def spent_on(spans: Sequence[Span]) -> dict[str, float]:
+    """Seconds of a ledger by kind, every kind present."""
+    spent = {str(kind): 0.0 for kind in Kind}
+    for span in spans:
+        spent[span.kind] += span.seconds
+    return spent
+
+
+def spent_parts(spans: Sequence[Span], budget_s: float) -> dict[str, Any]:
+    """What of a summary the ledger alone tells, which goes on while the rest is written."""
+    spent = spent_on(spans)
+    return {
+        "spent_s": {kind: round(seconds, 3) for kind, seconds in spent.items()},
+        "overshoot_s": round(max(0.0, sum(spent.values()) - budget_s), 3),
     }
 
 
@@ -251,14 +263,14 @@ def _default(folder: RunFolder, records: Sequence[Record]) -> dict[str, Any] | N
 
 
 def _final(
-    folder: RunFolder, store: Store, records: Sequence[Record], spent: dict[str, float]
+    folder: RunFolder, store: Store, records: Sequence[Record], spans: Sequence[Span]
 ) -> dict[str, Any] | None:
     scored = _scored(folder, "final")
     facts = store.noted("final_trained")
     if scored is None or facts is None:
         return None
     winner = records[store.noted("winner")]
-    hours = winner.rungs[-1].gpu_hours + spent[Kind.FINAL_TRAIN] / 3600
+    hours = winner.rungs[-1].gpu_hours + spent_on(spans)[Kind.FINAL_TRAIN] / 3600
     return {
         "recipe": winner.recipe.to_dict(),
         **scored,

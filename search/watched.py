@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from search.dashboard import Dashboard, optional
+from search.artifacts import Artifacts
+from search.dashboard import Dashboard, get_ready, optional
 from search.summary import summarise
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ class Watched:
         self._folder = folder
         self._store = store
         self._ledger = ledger
-        self._dashboard = Dashboard(folder, store)
-        self._refresh = self._dashboard.refresh
+        self._refresh = Dashboard(folder, store).refresh
+        self._attach = Artifacts(folder, store).attach
         self._next = 0.0
+        self._first = True
         self._seen: tuple[list[Record], object] | None = None
         self._told = ""
 
@@ -44,9 +46,7 @@ class Watched:
         """Import what an update needs, which takes two seconds, while the base model loads."""
         if self._on():
             with suppress(Exception):  # an update says what is wrong
-                import optuna_dashboard  # noqa: F401, PLC0415  # --help must not pay for it
-
-                import search.report.interactive  # noqa: F401, PLC0415  # nor for plotly
+                get_ready()
 
     def line(self, text: str) -> None:
         """Show it."""
@@ -70,22 +70,22 @@ class Watched:
         began = self._ledger.now()
         done = optional(lambda: self._refresh(summarise(self._folder, self._store)), self._say)
         ended = self._ledger.now()
-        first = self._seen is None  # which also imports what the later ones need
-        self._next = ended + max(EVERY_S, 0.0 if first else (ended - began) / SHARE)
+        # the first also imports what the later ones need
+        self._next = ended + max(EVERY_S, 0.0 if self._first else (ended - began) / SHARE)
+        self._first = False
         if done:
             self._seen = seen
 
     def finish(self, summary: Mapping[str, Any]) -> None:
-        """The report is written: bring all of it up to date."""
-        if self._on():
-            optional(lambda: self._refresh(summary), self._say)
+        """The report is written: bring all of it up to date, artifacts unless the notes failed."""
+        if self._on() and optional(lambda: self._refresh(summary), self._say):
             self._seen = (self._store.records(), self._store.noted("winner"))
-        self.attach()
+            self.attach()
 
     def attach(self) -> None:
-        """Bring the artifacts up to date."""
+        """Bring the artifacts up to date; those attached before and unchanged cost nothing."""
         if self._on():
-            optional(self._dashboard.attach, self._say)
+            optional(self._attach, self._say)
 
     def _on(self) -> bool:
         return self._folder.has("study.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -55,7 +56,7 @@ def rebuild(path: Path) -> list[str]:
         BadInput: it is no run folder, its study cannot be read, or report/ cannot be written.
     """
     check(path)
-    from search.dashboard import bring_up_to_date  # noqa: PLC0415  # likewise
+    from search.dashboard import bring_up_to_date, get_ready  # noqa: PLC0415  # likewise
     from search.folder import RunFolder  # noqa: PLC0415  # likewise
     from search.report.write import write_report  # noqa: PLC0415  # --help answers without it
     from search.store import Store  # noqa: PLC0415  # likewise
@@ -67,6 +68,8 @@ def rebuild(path: Path) -> list[str]:
     summary = summarise(folder, store)
     write_report(folder, store, summary)
     lines: list[str] = []
+    with contextlib.suppress(Exception):  # the update says what is wrong
+        get_ready()  # now: a job that begins waits for who holds its folder
     with folder.unless_in_use() as ours:
         if ours:  # else its job keeps the dashboard up to date itself
             bring_up_to_date(folder, store, summary, lines.append)

@@ -117,7 +117,17 @@ def closing_lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
     Raises:
         BadInput: a file of scores is damaged.
     """
-    return [*result(summary, folder), *elsewhere(summary, folder), *cost(summary), *places(folder)]
+    return [*result_lines(summary, folder), *cost_lines(summary, folder)]
+
+
+def result_lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
+    """The first part of `closing_lines`: what the recipe is worth, which takes tests to tell."""
+    return [*result(summary, folder), *elsewhere(summary, folder)]
+
+
+def cost_lines(summary: Mapping[str, Any], folder: Path) -> list[str]:
+    """The other part: what was spent, down to the last second, and where things lie."""
+    return [*cost(summary), *places(folder)]
 
 
 def result(summary: Mapping[str, Any], folder: Path) -> list[str]:
