@@ -336,7 +336,7 @@ def test_neither_notes_nor_graphs_nor_artifacts_tell_who_ran_it(finished: OnDisk
     assert len(shown) > 20
     for content in [*shown, *reread(finished.path).values()]:
         for secret in (str(Path.home()), "somebody-with-a-name", "hf_theSecretOfSomebody"):
-            assert secret.encode() not in content
+            assert secret.encode() not in content.replace(b"\\", b"")  # as notes escape it
 
 
 def test_the_summary_s_copy_tells_no_path_of_the_user(run: Path) -> None:
