@@ -116,8 +116,8 @@ def test_the_lines_of_a_command_are_clean(
     module: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """They quote the names of tasks and sources in a folder that somebody else may have sent."""
-    name = {report: "rebuild", export: "export"}[module]
-    monkeypatch.setattr(module, name, lambda *_: [HOSTILE])
+    monkeypatch.setattr(report, "rebuild", lambda _: [HOSTILE])
+    monkeypatch.setattr(export, "export", lambda _run, _to, tell: tell(HOSTILE))
     arguments = ["run"] if module is report else ["run", "--to", "all"]
     assert module.main(arguments) == 0
     told = capsys.readouterr().out
