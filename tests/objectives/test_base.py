@@ -91,3 +91,27 @@ def test_a_download_is_told_as_long_as_more_comes(
     (blobs / "more").write_bytes(bytes(2**20))
     time.sleep(0.2)
     assert told == [2**-10]
+
+
+def test_its_command_prints_a_model_s_folder(
+    tiny_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nothing else, so that a script can take it."""
+    assert base.main([str(tiny_model)]) == 0
+    assert capsys.readouterr() == (f"{tiny_model}\n", "")
+    with pytest.raises(SystemExit) as ended:
+        base.main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m objectives.base" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["no model"], ["a/b/c"], ["--colour"], ["x", "y"], ["FOLDER"]])
+def test_its_command_answers_bad_input_in_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback, and no name is looked for on the hub that cannot be there."""
+    assert base.main([str(tmp_path) if word == "FOLDER" else word for word in words]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
