@@ -17,6 +17,9 @@ from search.signs import one_line
 SPELT = {"±": "+-", "×": "x", "–": "-", "…": "...", "→": "->", "·": "-"}
 """Signs in our lines that not every encoding has."""
 
+ROOMS = ("objectives", "search", "spaces", "studies")
+"""Packages of this tool: if one of their modules is missing, no other environment helps."""
+
 
 def spell(stream: TextIO) -> None:
     """Let a stream write what its encoding lacks in signs that it has, instead of failing."""
@@ -61,6 +64,15 @@ def guarded(work: Callable[[], int], interrupted: str) -> int:
         return say(str(stopped), stopped.exit_code)
     except RecipeSearchError as error:
         return say(f"error: {error}", error.exit_code)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", *ROOMS):
+            raise
+        return say(
+            f"error: {sys.executable} lacks the package {missing}; give the command to the Python "
+            "that this tool is installed for, such as .venv/bin/python",
+            2,
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1

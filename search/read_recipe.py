@@ -117,7 +117,11 @@ def read_recipe(folder: Path, *, weights: bool = True) -> dict[str, Any]:
         facts = json.loads(path.read_text(encoding="utf-8"))
         sums = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise BadInput(f"cannot read {path} ({error}); give a run's recipe folder") from None
+        where = getattr(error, "filename", None) or path
+        reason = getattr(error, "strerror", None) or error
+        inside = folder / "recipe"
+        what = inside if (inside / "recipe.json").is_file() else "a run's recipe folder"
+        raise BadInput(f"cannot read {where} ({reason}); give {what}") from None
     if not isinstance(facts, dict):
         raise BadInput(f"{path} is damaged: expected a JSON object")
     facts = formats.upgraded(path, facts, formats.RECIPE)

@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         metavar="NAME=PATH|ID[:CONFIG[:SPLIT]][@REVISION]",
-        help="sources of training data instead of the study's: JSONL files or hub datasets",
+        help="sources of training data instead of the study's: JSONL, JSON, Parquet or CSV files, "
+        "or hub datasets",
     )
     made.add_argument(
         "--eval",
@@ -106,7 +107,10 @@ def work(words: Sequence[str], started: float) -> int:
     )
     study = build_study(request)
     if options.plan:
-        print("\n".join(plan_lines(request, study)))
+        from search.report.text import print_wrapped  # noqa: PLC0415  # --help answers without it
+
+        for line in plan_lines(request, study):
+            print_wrapped(line)
         return 0
     from search.job import run  # noqa: PLC0415  # bad input answers without Optuna
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import TYPE_CHECKING
 from search.budget import format_seconds
 from search.cli import Parser, check_run, guarded
 from search.errors import BadInput
-from search.report.text import closing_lines, wrapped
-from search.signs import printable
+from search.report.text import closing_lines, print_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,10 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         for line in rebuild(parser().parse_args(arguments).run_dir):
-            rows = [printable(line)]
-            if sys.stdout.isatty():
-                rows = wrapped(rows[0], shutil.get_terminal_size().columns)
-            print("\n".join(rows))
+            print_wrapped(line)
         return 0
 
     return guarded(work, "interrupted")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from search.budget import format_seconds
+from search.signs import printable
 
 FEW = 10
 """Below this many trials, a rank correlation says little."""
@@ -275,6 +278,14 @@ def wrapped(line: str, width: int) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def print_wrapped(line: str) -> None:
+    """Print a line: cut at spaces in a terminal, whole elsewhere."""
+    rows = [printable(line)]
+    if sys.stdout.isatty():
+        rows = wrapped(rows[0], shutil.get_terminal_size().columns)
+    print("\n".join(rows))
 
 
 def scored(part: Mapping[str, Any]) -> str:

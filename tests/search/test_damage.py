@@ -225,6 +225,20 @@ RECIPE_DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_a_run_folder_in_a_recipe_s_place_is_told_where_the_recipe_is(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """Other commands want the run folder, so it is easily given here too."""
+    shutil.copytree(recipe, tmp_path / "run" / "recipe")
+    for folder, told in (("run", str(tmp_path / "run" / "recipe")), ("none", "a run's recipe")):
+        path = tmp_path / folder / "recipe.json"
+        with pytest.raises(BadInput) as caught:
+            read_recipe(tmp_path / folder)
+        assert str(caught.value).startswith(f"cannot read {path} (No such file or directory); ")
+        assert f"; give {told}" in str(caught.value)
+        assert str(caught.value).count(str(path)) == 1
+
+
 @pytest.mark.parametrize("name", RECIPE_DAMAGES)
 def test_a_damaged_recipe_is_told_in_one_line(name: str, recipe: Path, tmp_path: Path) -> None:
     """Before anything is loaded or trained."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from search.cli import guarded
 from search.request import Request, build_study, checkpoints_gib, disk_line
 from search.run import main
 from search.worker import ProcessObjective
@@ -334,6 +335,35 @@ def test_the_other_commands_answer_in_one_line_too(module: str, tmp_path: Path) 
         done = python("-m", module, *words)
         assert done.returncode == 2
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_another_python_is_told_to_be_the_wrong_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who forgot to activate the environment reads which package is missing from which Python."""
+
+    def lacks(name: str) -> int:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    assert guarded(lambda: lacks("numpy.linalg"), "interrupted") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {sys.executable} lacks the package numpy; ")
+    assert error.count("\n") == 1
+    with pytest.raises(ModuleNotFoundError, match="gone"):  # a mistake of ours, told in full
+        guarded(lambda: lacks("search.gone"), "interrupted")
+
+
+def test_the_plan_is_cut_at_spaces_in_a_terminal_and_whole_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, unloaded: None
+) -> None:
+    """A terminal would cut within words; a script reads lines."""
+    assert main(["--budget", "1h", "--plan"]) == 0
+    whole = capsys.readouterr().out
+    assert max(map(len, whole.splitlines())) > 200
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["--budget", "1h", "--plan"]) == 0
+    cut = capsys.readouterr().out
+    assert max(map(len, cut.splitlines())) <= 80
+    assert cut.split() == whole.split()
 
 
 def test_a_held_out_task_can_be_searched_on_and_is_then_not_held_out(
