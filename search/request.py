@@ -167,7 +167,7 @@ def pick_task(name: str, study: Study, named: dict[str, Task], folder: Path | No
         return Task(name=name, origin=Generated(generator=name))
     if harness.known(name):
         return Task(name=name, origin=LmEval(task=name))
-    known = [*named, *study.mixture(), *generators(), *harness.names()]
+    known = [*named, *study.mixture(), *generators(), *harness.names(folder)]
     close = difflib.get_close_matches(name, dict.fromkeys(known), n=3)
     hint = f"did you mean {', '.join(close)}?" if close else "`lm-eval ls tasks` lists lm-eval's"
     raise BadInput(f"--eval {name}: there is no task of that name; {hint}")

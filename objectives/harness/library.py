@@ -132,9 +132,11 @@ def known(name: str) -> bool:
     return name in _file_of(library()) or name in manager(None, defaults=True).all_tasks
 
 
-def names() -> list[str]:
-    """Names of lm-eval's tasks and groups; some tags are missing."""
-    return sorted(_file_of(library()))
+def names(include_path: Path | None = None) -> list[str]:
+    """Names of the folder's tasks and groups and of lm-eval's, of whose tags some are missing."""
+    own = manager(include_path, defaults=False).all_tasks if include_path else []
+    named = [name for name in own if isinstance(name, str)]  # a file may name a task 7, or not
+    return [*named, *sorted(_file_of(library()))]
 
 
 def load(name: str, include_path: Path | None) -> dict[str, Any]:

@@ -233,6 +233,10 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str], str]]:
         "negative mixture": (["--study", str(tmp / "negative.py")], "mixture"),
         "all-zero mixture": (["--study", str(tmp / "zero.py")], "every weight is zero"),
         "unknown task": (["--eval", "chain_summ"], "did you mean chain_sum"),
+        "unknown task beside a folder's": (
+            ["--include-path", str(tmp / "tasks"), "--eval", "flowin"],
+            "did you mean flowing",
+        ),
         "data without a name": (["--data", str(good)], "NAME=PATH"),
         "data without a path": (["--data", "x="], "NAME=PATH"),
         "data name with a slash": (["--data", f"../x={good}"], "source name"),
