@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from objectives.base import EMBEDDED, Base, resolve
-from tests.jobs import finish, start
+from tests.jobs import LONGER, PATIENCE_S, TOO_SMALL, finish, start
 from tests.tiny import make_tiny_model, write_rows
 
 
@@ -73,18 +73,14 @@ def job(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]
     return ["--model", str(tiny_model), "--data", f"one={one}", f"two={two}"]
 
 
-TOO_SMALL = 3
-"""The exit code of a job whose budget is too small for the machine, as it is then."""
-
-
 @pytest.fixture(scope="session")
 def run_dir(job: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished job; where 45 s are too little for the machine, of a longer one."""
-    for budget in ("45s", "2m", "6m"):
+    for budget in ("45s", *LONGER):
         out = tmp_path_factory.mktemp("runs") / "run"
         began = time.monotonic()
         code, stdout, stderr = finish(
-            start("search.run", "--budget", budget, "--out", str(out), *job), timeout=480
+            start("search.run", "--budget", budget, "--out", str(out), *job), timeout=PATIENCE_S
         )
         wall = time.monotonic() - began
         if code != TOO_SMALL:

@@ -8,6 +8,13 @@ from pathlib import Path
 
 from tests.pages import ROOT, environment
 
+TOO_SMALL = 3
+"""The exit code of a job whose budget is too small for the machine, as it is then."""
+LONGER = ("2m", "6m")
+"""Budgets to ask for then, one after the other: the time of a job says nothing of what it does."""
+PATIENCE_S = 480.0
+"""Seconds after which a job is taken to hang, the longest of these budgets included."""
+
 
 def start(*arguments: str) -> subprocess.Popen[str]:
     """Start a module of ours from the repository's root, in a process group of its own."""

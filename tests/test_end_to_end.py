@@ -220,7 +220,8 @@ def test_the_report_is_rebuilt_from_the_folder_alone(run_dir: Path) -> None:
 def test_a_second_call_on_a_finished_run_changes_nothing(job: Sequence[str], run_dir: Path) -> None:
     """The same command says that the job is done."""
     before = (run_dir / "summary.json").read_bytes()
-    code, out, err = finish(start("search.run", "--budget", "45s", "--out", str(run_dir), *job))
+    budget = f"{json.loads((run_dir / 'job.json').read_text())['budget_s']:.0f}s"
+    code, out, err = finish(start("search.run", "--budget", budget, "--out", str(run_dir), *job))
     assert code == 0, err
     assert "finished" in out
     assert (run_dir / "summary.json").read_bytes() == before
