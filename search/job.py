@@ -122,14 +122,17 @@ def run(
                 forecast=forecast,
             )
             store.note("command", request.command())
-            threading.Thread(
+            imports = threading.Thread(
                 target=prepare, args=(get_ready, watched.get_ready), daemon=True
-            ).start()
+            )
+            watched.wait_for(imports)
+            imports.start()
             run_job(job)
             job.phase = "export"
             with ledger.span(Kind.EXPORT):
                 export_recipe(job)
                 found = summarise(folder, store)
+                imports.join()
                 write_report(folder, store, found)
                 watched.finish(found)
                 told = result_lines(found, folder.path)

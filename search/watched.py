@@ -11,6 +11,8 @@ from search.dashboard import Dashboard, get_ready, optional
 from search.summary import summarise
 
 if TYPE_CHECKING:
+    from threading import Thread
+
     from search.budget import Ledger
     from search.folder import RunFolder
     from search.state import Job, View
@@ -39,6 +41,7 @@ class Watched:
         self._attach = Artifacts(folder, store).attach
         self._next = 0.0
         self._first = True
+        self._imports: Thread | None = None
         self._seen: tuple[list[Record], object] | None = None
         self._told = ""
 
@@ -47,6 +50,10 @@ class Watched:
         if self._on():
             with suppress(Exception):  # an update says what is wrong
                 get_ready()
+
+    def wait_for(self, imports: Thread) -> None:
+        """Update nothing while a thread gets ready: plotly trips over half-imported modules."""
+        self._imports = imports
 
     def line(self, text: str) -> None:
         """Show it."""
@@ -59,7 +66,7 @@ class Watched:
     def refresh(self, job: Job) -> None:
         """Show it, and bring notes and graphs up to date where that is due."""
         self._view.refresh(job)
-        if self._ledger.now() >= self._next:
+        if self._ledger.now() >= self._next and not (self._imports and self._imports.is_alive()):
             self.update()
 
     def update(self) -> None:
@@ -67,6 +74,8 @@ class Watched:
         seen = (self._store.records(), self._store.noted("winner"))
         if not seen[0] or seen == self._seen or not self._on():
             return
+        if self._imports:
+            self._imports.join()
         began = self._ledger.now()
         done = optional(lambda: self._refresh(summarise(self._folder, self._store)), self._say)
         ended = self._ledger.now()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search.budget import read_ledger
+from search.dashboard import Dashboard
 from search.errors import Interrupted
 from search.folder import RunFolder
-from search.report import text
+from search.recipe import export_recipe
+from search.report import text, write_report
 from search.summary import summarise
 from search.watched import Watched
+from tests.search.test_dashboard import OnDisk
 from tests.simulated import Simulation
 
 
@@ -41,6 +48,35 @@ def test_what_the_last_words_take_is_metered(
     assert summary == json.loads(json.dumps(summarise(RunFolder(job.path), job.store())))
     told = text.closing_lines(summary, job.path)
     assert job.view.lines[-len(told) :] == told
+
+
+def test_nothing_is_drawn_while_what_draws_is_being_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """plotly looks at pandas even where another thread has imported half of it."""
+    exported = threading.Event()
+    steps: list[str] = []
+
+    def slow() -> None:
+        exported.wait(60)
+        time.sleep(0.3)
+        steps.append("imported")
+
+    def told(step: str, work: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(*args: Any) -> None:
+            steps.append(step)
+            if step == "exported":
+                exported.set()
+            work(*args)
+
+        return wrapped
+
+    monkeypatch.setattr("search.job.get_ready", slow)
+    monkeypatch.setattr("search.job.export_recipe", told("exported", export_recipe))
+    monkeypatch.setattr("search.job.write_report", told("drawn", write_report))
+    monkeypatch.setattr(Dashboard, "refresh", told("drawn", Dashboard.refresh))
+    OnDisk(tmp_path / "run").go()
+    assert steps == ["exported", "imported", "drawn", "drawn"]
 
 
 def test_a_second_interrupt_leaves_no_second_out(
