@@ -129,7 +129,7 @@ def budget_figure(facts: Facts) -> Figure | None:
     axes.set_yticks(range(len(kinds)), [str(kind) for kind in kinds])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 5, 6, 10]))
-    axes.set_xlabel(f"time the job was alive ({unit}); the orange line is the deadline")
+    axes.set_xlabel(f"time alive ({unit}); orange: the deadline")
     axes.grid(visible=False, axis="y")
     return figure
 
