@@ -6,6 +6,7 @@ All of it follows from the run folder, so it can be made again at any time; a jo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from search.artifacts import Artifacts
@@ -116,7 +117,8 @@ def bring_up_to_date(
 
 
 def get_ready() -> None:
-    """Import what notes and graphs need, which takes two seconds."""
-    import optuna_dashboard  # noqa: F401, PLC0415  # --help must not pay for it
+    """Import what notes and graphs need, which takes two seconds, if it can be imported."""
+    with suppress(Exception):  # an update says what is wrong
+        import optuna_dashboard  # noqa: F401, PLC0415  # --help must not pay for it
 
-    import search.report.interactive  # noqa: F401, PLC0415  # nor for plotly
+        import search.report.interactive  # noqa: F401, PLC0415  # nor for plotly

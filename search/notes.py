@@ -10,7 +10,7 @@ from typing import Any
 from search.budget import format_seconds
 from search.report.facts import Facts
 from search.report.text import scored
-from search.report.trials import STATES
+from search.report.trials import STATES, mixture_of, state_of
 from search.store import Record, Rung
 
 WIDE = 100
@@ -52,7 +52,7 @@ def trial_note(facts: Facts, record: Record, winner: int | None) -> str:
     control = ", the control" if record.control else ""
     lines = [
         f"Recipe: {code(record.recipe.short())}",
-        f"Mixture: {plain(mixture(record))} of the trained tokens",
+        f"Mixture: {plain(mixture_of(record))} of the trained tokens",
         f"Why it was proposed: {plain(record.origin)}",
         *course(record),
         *finalist(facts, record, winner),
@@ -76,11 +76,6 @@ def course(record: Record) -> list[str]:
         end = state_of(record).capitalize()
         lines.append(f"**{end}**: {plain(after_colon(record.reason))}")
     return lines
-
-
-def state_of(record: Record) -> str:
-    """A trial's state in a word or two."""
-    return "infeasible" if record.infeasible else STATES[record.state]
 
 
 def evaluation(rung: Rung, before: Sequence[Rung]) -> str:
@@ -161,11 +156,6 @@ def result(facts: Facts) -> list[str]:
         f"{spent} of {budget} spent; trials: {trials}",
     ]
     return ["\n".join(_items(lines))]
-
-
-def mixture(record: Record) -> str:
-    """`chain_sum 46 %, aiw 54 %`."""
-    return ", ".join(f"{name} {share:.0%}" for name, share in record.recipe.mixture.items())
 
 
 def after_colon(reason: str) -> str:

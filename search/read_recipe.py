@@ -13,7 +13,6 @@ from search.errors import BadInput
 
 ADAPTER = "adapter/adapter_model.safetensors"
 CONFIG = "adapter/adapter_config.json"
-AXES = "data/axes.py"
 OWN_STEP = {"name": "the objective's own"}
 """`optimizer` of a recipe that an objective of the study's own trained."""
 STEPS = ("warmup_steps", "decay_start", "total_steps")
@@ -163,5 +162,7 @@ def check_trained_by_us(facts: Mapping[str, Any]) -> None:
 
 def own_code(folder: Path) -> list[Path]:
     """Files of a recipe that are run when it is trained again: its own tasks, its own axes."""
+    from objectives import axes  # noqa: PLC0415  # --help answers without it
+
     tasks = sorted(file for file in (folder / "data" / "tasks").rglob("*") if file.is_file())
-    return tasks + [file for file in [folder / AXES] if file.is_file()]
+    return tasks + [file for file in [folder / "data" / axes.FILE] if file.is_file()]

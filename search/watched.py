@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from search.artifacts import Artifacts
@@ -48,8 +47,7 @@ class Watched:
     def get_ready(self) -> None:
         """Import what an update needs, which takes two seconds, while the base model loads."""
         if self._on():
-            with suppress(Exception):  # an update says what is wrong
-                get_ready()
+            get_ready()
 
     def wait_for(self, imports: Thread) -> None:
         """Update nothing while a thread gets ready: plotly trips over half-imported modules."""
@@ -79,7 +77,7 @@ class Watched:
         began = self._ledger.now()
         done = optional(lambda: self._refresh(summarise(self._folder, self._store)), self._say)
         ended = self._ledger.now()
-        # the first also imports what the later ones need
+        # the first writes the notes of all trials there are, the later ones what changed
         self._next = ended + max(EVERY_S, 0.0 if self._first else (ended - began) / SHARE)
         self._first = False
         if done:

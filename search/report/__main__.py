@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,8 +63,7 @@ def rebuild(path: Path) -> list[str]:
     summary = summarise(folder, store)
     write_report(folder, store, summary)
     lines: list[str] = []
-    with contextlib.suppress(Exception):  # the update says what is wrong
-        get_ready()  # now: a job that begins waits for who holds its folder
+    get_ready()  # now: a job that begins waits for who holds its folder
     with folder.unless_in_use() as ours:
         if ours:  # else its job keeps the dashboard up to date itself
             bring_up_to_date(folder, store, summary, lines.append)

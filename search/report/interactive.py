@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
 
-from search.report.looks import ALONE, Group, default_point, entry, forecast_point, group_of
+from search.report.looks import (
+    ALONE,
+    ENDED_EARLY,
+    Group,
+    default_point,
+    entry,
+    forecast_point,
+    group_of,
+)
 from search.report.style import either
 
 if TYPE_CHECKING:
@@ -94,8 +102,7 @@ def pareto(facts: Facts) -> go.Figure | None:
         ("of pruned trials", True, "faint", 0.5),
         ("dominated", False, "search-soft", 0.8),
     ):
-        ended = {Group.PRUNED, Group.FAILED}
-        if pairs := [(t, r) for t, r in beaten if (group_of(t, winner) in ended) == weak]:
+        if pairs := [(t, r) for t, r in beaten if (group_of(t, winner) in ENDED_EARLY) == weak]:
             _evaluations(figure, pairs, winner, name, {"color": either(colour), "size": 6}, opacity)
     _front(figure, [(t, r) for t, r in rungs if (t.number, r.tokens) in front], winner)
     _outcome(figure, facts)

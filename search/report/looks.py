@@ -49,6 +49,8 @@ STATES = {
 
 ALONE = {Group.DEFAULT, Group.FINAL}
 """Groups of one trial."""
+ENDED_EARLY = {Group.PRUNED, Group.FAILED}
+"""Groups that are drawn lightest."""
 
 
 def group_of(record: Record, winner: int | None) -> Group:
@@ -88,8 +90,8 @@ def default_point(facts: Facts) -> Mapping[str, Any] | None:
 def forecast_point(facts: Facts) -> Mapping[str, Any] | None:
     """The forecast of the final run: `accuracy`, `low`, `high`, `gpu_hours`; None without one.
 
-    A final run that was left no time has a forecast whose hours are no hours; it stands where the
-    run itself ended, or nowhere.
+    Earlier versions gave a final run that was left no time a forecast whose hours are no hours; it
+    stands where the run itself ended, or nowhere.
     """
     foreseen, final = facts.summary["forecast_final"], facts.summary["final"]
     if not foreseen or foreseen["gpu_hours"] > 0:

@@ -10,7 +10,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from search.budget import Kind
 from search.report.drawing import frame, legend, log_axis, short_count
 from search.report.facts import Facts
-from search.report.looks import Group, default_point, entry, forecast_point, group_of
+from search.report.looks import (
+    ENDED_EARLY,
+    Group,
+    default_point,
+    entry,
+    forecast_point,
+    group_of,
+)
 from search.report.style import colour
 
 if TYPE_CHECKING:
@@ -136,13 +143,15 @@ def budget_figure(facts: Facts) -> Figure | None:
 
 def _evaluations(axes: Axes, facts: Facts) -> None:
     """Every early evaluation, those of pruned trials lighter, and the Pareto front among them."""
-    weak = {Group.PRUNED, Group.FAILED}
-    for name, shade in (("of pruned trials", "faint"), ("dominated", "search-soft")):
+    for name, weak, shade in (
+        ("of pruned trials", True, "faint"),
+        ("dominated", False, "search-soft"),
+    ):
         found = [
             rung
             for record in facts.records
             for rung in record.rungs
-            if (group_of(record, facts.final_trial) in weak) == (shade == "faint")
+            if (group_of(record, facts.final_trial) in ENDED_EARLY) == weak
         ]
         if found:
             x, y = [rung.gpu_hours for rung in found], [rung.accuracy for rung in found]

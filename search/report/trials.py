@@ -77,11 +77,9 @@ def again_s(spans: Sequence[Span]) -> dict[int, float]:
 
 
 def _row(record: Record, again: float, chosen: str | None) -> tuple[object, ...]:
-    state = "infeasible" if record.infeasible else STATES[record.state]
+    state = state_of(record) if chosen is None else "final run"
     return (
-        join(
-            record.number, element("span", state if chosen is None else "final run", class_="small")
-        ),
+        join(record.number, element("span", state, class_="small")),
         _recipe(record),
         element("ol", *(element("li", step) for step in story(record, chosen))),
         f"{record.train_s:,.1f}",
@@ -89,6 +87,16 @@ def _row(record: Record, again: float, chosen: str | None) -> tuple[object, ...]
         f"{again:,.1f}" if again else "–",
         f"{record.rungs[-1].gpu_hours:.4f}" if record.rungs else "–",
     )
+
+
+def state_of(record: Record) -> str:
+    """A trial's state in a word or two."""
+    return "infeasible" if record.infeasible else STATES[record.state]
+
+
+def mixture_of(record: Record) -> str:
+    """`chain_sum 46%, aiw 54%`."""
+    return ", ".join(f"{name} {share:.0%}" for name, share in record.recipe.mixture.items())
 
 
 def story(record: Record, chosen: str | None = None) -> list[Html]:
@@ -121,9 +129,8 @@ def story(record: Record, chosen: str | None = None) -> list[Html]:
 
 
 def _recipe(record: Record) -> Html:
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in record.recipe.mixture.items())
     short = element("span", record.recipe.short(), class_="recipe")
-    return join(short, element("span", f"mixture: {shares}", class_="small"))
+    return join(short, element("span", f"mixture: {mixture_of(record)}", class_="small"))
 
 
 def _rung(rung: Rung) -> str:
