@@ -73,12 +73,21 @@ class RealClock:
         return time.monotonic()
 
 
+LONGEST_START_S = 20.0
+"""Seconds that Python can take to its first line, from a cold disk."""
+
+
 def process_age_s() -> float:
-    """Seconds since this process was started (Linux; elsewhere 0, when it read this line)."""
+    """Seconds since this process was started (Linux; elsewhere 0, when it read this line).
+
+    Also 0 where that is longer than Python takes: `bash -c "pip install ... && python ..."` gives
+    its own process over to its last command, so that its age is that of the installation, too.
+    """
     try:
         fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks = int(fields[19])  # field 22: start time after boot, in clock ticks
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        return age if 0 < age <= LONGEST_START_S else 0.0
     except (OSError, AttributeError, ValueError, IndexError):
         return 0.0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from search.budget import (
     format_budget,
     format_seconds,
     parse_budget,
+    process_age_s,
     read_ledger,
 )
 from search.errors import BadInput
@@ -166,3 +169,14 @@ def test_a_long_span_is_written_in_pieces(tmp_path: Path) -> None:
             ledger.tick()
         written = sum(span.seconds for span in read_ledger(tmp_path / "ledger.jsonl"))
         assert written >= 60 - Ledger.PIECE_S
+
+
+def test_a_process_that_did_something_else_before_is_as_young_as_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shell's process, given over to its last command, is older than the job."""
+    ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    began = ticks / os.sysconf("SC_CLK_TCK")
+    for age, counted in ((3.0, 3.0), (77.0, 0.0)):
+        monkeypatch.setattr(time, "clock_gettime", lambda _, now=began + age: now)
+        assert process_age_s() == pytest.approx(counted)
