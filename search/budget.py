@@ -87,9 +87,9 @@ def process_age_s() -> float:
         fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks = int(fields[19])  # field 22: start time after boot, in clock ticks
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-        return age if 0 < age <= LONGEST_START_S else 0.0
     except (OSError, AttributeError, ValueError, IndexError):
         return 0.0
+    return age if 0 < age <= LONGEST_START_S else 0.0
 
 
 class SimulatedClock:
