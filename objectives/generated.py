@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from search.errors import BadInput
@@ -12,11 +14,19 @@ if TYPE_CHECKING:
     from studies.study import Generated
 
 
+@functools.cache
+def _library() -> Any:
+    """reasoning-gym, imported when it is asked for: that takes most of a second."""
+    with warnings.catch_warnings():
+        # of its needs cellpylib has `is "recursive"`, told wherever Python compiles it anew
+        warnings.simplefilter("ignore", SyntaxWarning)
+        import reasoning_gym.factory  # noqa: PLC0415
+    return reasoning_gym
+
+
 def generators() -> list[str]:
     """Names of all generators, sorted."""
-    from reasoning_gym.factory import DATASETS  # noqa: PLC0415  # takes most of a second
-
-    return sorted(DATASETS)
+    return sorted(_library().factory.DATASETS)
 
 
 def check_generator(name: str) -> None:
@@ -38,11 +48,9 @@ def generate(origin: Generated, count: int, seed: int, system: str | None) -> li
     Raises:
         BadInput: unknown generator, or parameters it does not take.
     """
-    import reasoning_gym  # noqa: PLC0415  # takes most of a second
-
     check_generator(origin.generator)
     try:
-        dataset = reasoning_gym.create_dataset(
+        dataset = _library().create_dataset(
             origin.generator, size=2 * count, seed=seed, **origin.parameters
         )
     except (TypeError, ValueError, AssertionError) as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,17 @@ def test_parameters_that_a_generator_refuses_are_bad_input() -> None:
     """The generator's own words are passed on."""
     with pytest.raises(BadInput, match="refuses its parameters"):
         generate(Generated(generator="chain_sum", parameters={"colour": 1}), 3, 0, None)
+
+
+def test_generators_load_in_silence_where_python_compiles_them_anew(tmp_path: Path) -> None:
+    """As in many a container, with PYTHONDONTWRITEBYTECODE: a need of theirs has bad syntax."""
+    call = "from objectives.generated import generators; print('chain_sum' in generators())"
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", call],
+        env=os.environ | {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
