@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,12 +41,8 @@ def order(values: Array) -> list[int]:
     """
     span = values.max(0) - values.min(0)
     unit = (values - values.min(0)) / np.where(span > 0, span, 1.0)
-    above, below = values[:, None], values[None]
-    beats: NDArray[np.bool_] = np.all(above <= below, -1) & np.any(above < below, -1)
-    left, found = np.ones(len(values), bool), list[int]()
-    while left.any():
-        front = np.flatnonzero(left & ~beats[left].any(0))
-        left[front] = False
+    found = list[int]()
+    for front in fronts(values):
         place = int(values[front, 0].argmin())
         gaps = np.full(len(front), np.inf)
         for _ in front:
@@ -53,6 +51,23 @@ def order(values: Array) -> list[int]:
             gaps[place] = -np.inf
             place = int(gaps.argmax())
     return found
+
+
+def fronts(values: Array) -> Iterator[NDArray[np.int64]]:
+    """Rows of [runs, 1 or 2 goals] that no other beats, then those that only they beat, and so on.
+
+    Sorted by one goal, a row is beaten if one before it that is not the same is as good in the
+    other: n log n, and n for each front.
+    """
+    left = np.lexsort((values[:, -1], values[:, 0]))
+    while len(left):
+        rows = values[left]
+        changed = np.concatenate([[True], np.any(rows[1:] != rows[:-1], axis=1)])
+        first = np.maximum.accumulate(np.where(changed, np.arange(len(left)), 0))
+        before = np.concatenate([[np.inf], np.minimum.accumulate(rows[:-1, -1])])
+        beaten = before[first] <= rows[:, -1]
+        yield np.sort(left[~beaten])
+        left = left[beaten]
 
 
 def _dominates(a: Array, b: Array) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.errors import BadInput, WorkerFailed
 from studies.bench_search import compare, halving, lcbench, peers, plot
@@ -150,6 +152,28 @@ def test_runs_are_ranked_front_by_front_and_the_farthest_first() -> None:
     """The front before what it dominates; within it the best, then the farthest from it."""
     values = np.array([[0.5, 0.5], [0.0, 1.0], [0.6, 0.6], [1.0, 0.0], [0.1, 0.95]])
     assert halving.order(values) == [1, 3, 0, 4, 2]
+
+
+@given(
+    st.integers(1, 2).flatmap(
+        lambda goals: st.lists(st.tuples(*[st.integers(0, 5)] * goals), min_size=1)
+    )
+)
+def test_each_front_is_what_no_row_left_beats(rows: list[tuple[int, ...]]) -> None:
+    """By the definition, with many ties: rows of one goal and of two."""
+    values = np.array(rows, float)
+    left = set(range(len(rows)))
+    for front in halving.fronts(values):
+        assert front.tolist() == sorted(
+            k
+            for k in left
+            if not any(
+                rows[j] != rows[k] and all(a <= b for a, b in zip(rows[j], rows[k], strict=True))
+                for j in left
+            )
+        )
+        left -= set(front.tolist())
+    assert not left
 
 
 def test_nothing_is_stopped_before_there_are_peers() -> None:
