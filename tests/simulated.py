@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from optuna.storages import BaseStorage, InMemoryStorage
 
 from objectives.replay import CurveObjective
@@ -41,6 +42,8 @@ class Simulation:
         self.objective: CurveObjective | None = None
         self.changes: dict[str, Any] = {}
         """Fields of the study that are other than the demo's."""
+        self.reported = False
+        """Whether its report is drawn at the end, which takes longer than the search."""
 
     def run(self, fail: Callable[[str, str], None] | None = None, **options: Any) -> RunFolder:
         """Start a process and let it run; checkpoints outlive it, as on a disk."""
@@ -49,14 +52,17 @@ class Simulation:
             objective.state = self.objective.state
             objective.log = self.objective.log
         self.objective = objective
-        return run(
-            self.request,
-            replace(build_study(self.request), **self.changes),
-            clock=self.clock,
-            objective=lambda _study, _path: objective,
-            view=self.view,
-            storage=self.storage,
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            if not self.reported:
+                patch.setattr("search.job.write_report", lambda *_: None)
+            return run(
+                self.request,
+                replace(build_study(self.request), **self.changes),
+                clock=self.clock,
+                objective=lambda _study, _path: objective,
+                view=self.view,
+                storage=self.storage,
+            )
 
     def store(self) -> Store:
         """The study as it stands."""

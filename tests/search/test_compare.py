@@ -21,7 +21,7 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from objectives.rows import hash_file, write_jsonl
-from search import formats, job, paired
+from search import formats, paired
 from search.compare import main
 from search.errors import BadInput
 from search.finished import read_run
@@ -98,14 +98,12 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         for name, parameters in TRAINED.items()
     )
     found = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "write_report", lambda *_: None)
-        for name, budget_s, seed in (("short", 900, 0), ("long", 3600, 0), ("other", 900, 1)):
-            simulation = Simulation(root / name, budget_s, seed)
-            simulation.request = replace(simulation.request, name=name)
-            simulation.changes = {"sources": sources}
-            simulation.run(tasks=SEARCHED, heldout=tuple(HELD_OUT), search_items=24)
-            found.append(simulation.path)
+    for name, budget_s, seed in (("short", 900, 0), ("long", 3600, 0), ("other", 900, 1)):
+        simulation = Simulation(root / name, budget_s, seed)
+        simulation.request = replace(simulation.request, name=name)
+        simulation.changes = {"sources": sources}
+        simulation.run(tasks=SEARCHED, heldout=tuple(HELD_OUT), search_items=24)
+        found.append(simulation.path)
     return found
 
 

@@ -29,6 +29,7 @@ def end_of(simulation: Simulation) -> dict[str, Any]:
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A finished search of an hour, on curves that are still steep by then."""
     simulation = Simulation(tmp_path_factory.mktemp("hour") / "run", budget_s=HOUR)
+    simulation.reported = True
     simulation.run()
     return simulation
 

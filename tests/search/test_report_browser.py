@@ -52,7 +52,9 @@ def seen(chrome: str, page: Path, profile: Path, *flags: str) -> tuple[str, str]
 @pytest.mark.slow
 def test_figures_answer_to_a_pointer(chrome: str, tmp_path: Path) -> None:
     """Opened as a file: both are drawn, in the page's colours, and the policy hinders nothing."""
-    Simulation(tmp_path / "run", budget_s=3600).run()
+    job = Simulation(tmp_path / "run", budget_s=3600)
+    job.reported = True
+    job.run()
     page = tmp_path / "run" / "report" / "index.html"
     dom, complaints = seen(chrome, page, tmp_path / "light")
     assert complaints == ""
@@ -69,7 +71,9 @@ def test_figures_answer_to_a_pointer(chrome: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_page_whose_library_was_changed_keeps_its_drawings(chrome: str, tmp_path: Path) -> None:
     """The policy runs no script but those whose hashes it tells."""
-    Simulation(tmp_path / "run", budget_s=3600).run()
+    job = Simulation(tmp_path / "run", budget_s=3600)
+    job.reported = True
+    job.run()
     page = tmp_path / "run" / "report" / "index.html"
     text = page.read_text(encoding="utf-8")
     hostile = text.replace("</main>", "</main><script>document.title = 'taken'</script>")
