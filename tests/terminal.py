@@ -137,6 +137,7 @@ class Process:
         **environment: str,
     ) -> None:
         """Start `python ARGUMENTS` from the repository's root."""
+        ours = {name: at for name, at in os.environ.items() if name not in ("COLUMNS", "LINES")}
         self.screen = screen
         self._ours, theirs = pty.openpty()
         self._set_size()
@@ -146,7 +147,7 @@ class Process:
             stdout=theirs,
             stderr=theirs,
             cwd=ROOT,
-            env=os.environ | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)} | environment,
+            env=ours | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)} | environment,
             start_new_session=True,
         )
         os.close(theirs)

@@ -16,6 +16,8 @@ from tests.jobs import LONGER
 from tests.pages import DOCS, RUN, Block, blocks, check, environment, shape, shell, tour
 from tests.search.test_export import made
 
+pytestmark = pytest.mark.alone
+
 ROOT = DOCS.parent
 SHARED = ROOT.parent / "shared" / "data"
 FIRST, OWN_DATA, DAY = (DOCS / f"{n}.md" for n in ("first_recipe", "own_data", "a_day_on_a_4090"))

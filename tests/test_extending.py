@@ -42,6 +42,8 @@ from tests.search.test_export import made
 from tests.simulated import Simulation
 from tests.tiny import write_rows
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_example_takes_under_40_lines(name: str) -> None:

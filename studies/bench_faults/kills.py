@@ -46,7 +46,7 @@ class Sort:
     """Kills of one job; then it is left alone."""
 
 
-FORMULAS = Sort(module="studies.bench_faults.job", budget_s=100_000.0, longest_s=3.0, most=12)
+FORMULAS = Sort(module="studies.bench_faults.job", budget_s=20_000.0, longest_s=3.0, most=12)
 REAL = Sort(module="studies.bench_faults.real", budget_s=480.0, longest_s=90.0, most=5)
 
 

@@ -121,7 +121,8 @@ def told(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     assert main([str(word) for word in words]) == 0
     seen = capsys.readouterr()
     assert seen.err == ""
-    assert max(map(len, seen.out.splitlines())) <= 80
+    lines = seen.out.splitlines()  # a path is as long as it is
+    assert max(len(line) for line in lines if not line.startswith(("figures: ", "plot: "))) <= 80
     return " ".join(seen.out.split())
 
 
