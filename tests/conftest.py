@@ -35,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     patch.setenv("HOME", str(home))
     patch.setenv("HF_HOME", str(home / "hf"))
     patch.setenv("HF_HUB_OFFLINE", "1")
+    if getattr(config.option, "numprocesses", None):  # many threads wait for each other
+        patch.setenv("OMP_NUM_THREADS", "1")
     if "RECIPE_SEARCH_CACHE" not in os.environ:
         patch.setenv("RECIPE_SEARCH_CACHE", str(home / "recipe-search"))
 

@@ -152,6 +152,8 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     if spec == name and name not in manager.all_tasks:
         raise BadInput(f"lm-eval has no task named {name!r}; `lm-eval ls tasks` lists them")
     where = _data_of(manager, spec)
+    if where == "":  # the library `datasets` would read all files of the current folder
+        raise BadInput(f"task {name}: its dataset_path is empty; name a dataset, or json and files")
     if where and not _is_local(where) and not hub_answers():
         _go_offline()  # what is cached still works, and the rest fails at once
     with _no_code_of_the_hub() as asked:

@@ -286,6 +286,13 @@ def test_a_folder_without_tasks_is_one_line(tmp_path: Path, content: str | None,
         harness.check_folder(tmp_path)
 
 
+def test_a_dataset_without_a_name_is_refused_at_once(folder: Path) -> None:
+    """`datasets` would look through all files below the current folder."""
+    write(folder, "choice", KINDS["choice"], BASE.replace("dataset_path: json", "dataset_path: ''"))
+    with pytest.raises(BadInput, match="its dataset_path is empty"):
+        draw("choice", LmEval(task="choice", include_path=folder), (2,), 0)
+
+
 def test_checking_a_folder_runs_none_of_its_code(folder: Path) -> None:
     """`!function` is read as text only."""
     (folder / "rules.py").write_text("raise SystemExit('ran')")

@@ -119,9 +119,13 @@ def test_a_full_disk_of_the_training_process_is_no_fault_of_a_trial() -> None:
 
 
 def test_what_is_not_as_left_alone_is_found(tmp_path: Path) -> None:
-    """The comparison can fail: another seed's job is another job."""
+    """The comparison can fail: another seed's trials are others, and so is another recipe."""
     kills.run_alone(tmp_path / "alone", 0)
     kills.run_alone(tmp_path / "other", 1)
+    file = tmp_path / "other" / "recipe" / "recipe.json"
+    found = json.loads(file.read_text(encoding="utf-8"))
+    found["recipe"]["learning_rate"] *= 2
+    file.write_text(json.dumps(found), encoding="utf-8")
     broken = kills.Broken(seed=0)
     kills.compare(broken, tmp_path / "other", tmp_path / "alone")
     assert any("recipe.json" in text for text in broken.complaints)
