@@ -152,8 +152,12 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     if spec == name and name not in manager.all_tasks:
         raise BadInput(f"lm-eval has no task named {name!r}; `lm-eval ls tasks` lists them")
     where = _data_of(manager, spec)
-    if where == "":  # the library `datasets` would read all files of the current folder
-        raise BadInput(f"task {name}: its dataset_path is empty; name a dataset, or json and files")
+    if where == "" or (where in LOCAL_BUILDERS and not _names_files(_config(manager, spec))):
+        # the library `datasets` would look through all files below the current folder
+        raise BadInput(
+            f"task {name}: it names no data; give a dataset_path, and where that is json or "
+            "another format, dataset_kwargs with data_files"
+        )
     if where and not _is_local(where) and not hub_answers():
         _go_offline()  # what is cached still works, and the rest fails at once
     with _no_code_of_the_hub() as asked:
@@ -236,6 +240,16 @@ def _config(manager: Any, spec: str) -> Mapping[str, Any]:
 def _data_of(manager: Any, spec: str) -> str | None:
     value = _config(manager, spec).get("dataset_path")
     return value if isinstance(value, str) else None
+
+
+def _names_files(config: Mapping[str, Any]) -> bool:
+    """Whether each of a task's data_files, or its data_dir, has a name."""
+    kwargs = config.get("dataset_kwargs")
+    given = kwargs if isinstance(kwargs, dict) else {}
+    files = given.get("data_files") or given.get("data_dir")
+    parts = files.values() if isinstance(files, dict) else [files]
+    named = [each for part in parts for each in (part if isinstance(part, list) else [part])]
+    return bool(named) and all(named)
 
 
 def _is_local(dataset_path: str) -> bool:

@@ -286,10 +286,20 @@ def test_a_folder_without_tasks_is_one_line(tmp_path: Path, content: str | None,
         harness.check_folder(tmp_path)
 
 
-def test_a_dataset_without_a_name_is_refused_at_once(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ("dataset_path: json", "dataset_path: ''"),
+        ("data_files: {train: DIR/data.jsonl, test: DIR/data.jsonl}", ""),
+        ("test: DIR/data.jsonl", "test: ''"),
+        ("{train: DIR/data.jsonl, test: DIR/data.jsonl}", "[]"),
+    ],
+)
+def test_data_without_a_name_is_refused_at_once(folder: Path, given: str, instead: str) -> None:
     """`datasets` would look through all files below the current folder."""
-    write(folder, "choice", KINDS["choice"], BASE.replace("dataset_path: json", "dataset_path: ''"))
-    with pytest.raises(BadInput, match="its dataset_path is empty"):
+    assert given in BASE
+    write(folder, "choice", KINDS["choice"], BASE.replace(given, instead))
+    with pytest.raises(BadInput, match="it names no data; give a dataset_path"):
         draw("choice", LmEval(task="choice", include_path=folder), (2,), 0)
 
 
