@@ -1,8 +1,7 @@
 """The most promising new run: where hypervolume is expected to grow the most, weighted as asked.
 
 Points at random, and variations of the best runs so far, are looked at; then variations of the best
-of those, a few rounds; then the best along each axis alone, from end to end. Without the latter a
-corner of the space, where the best recipes may be, is hardly ever looked at.
+of those, a few rounds.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ REPEAT = 0.01
 """Runs this far apart, of the axes' widths, tell the same."""
 CANDIDATES, VARIED, ROUNDS = 400, 100, 3
 """Points at random that are looked at for a new run, and rounds of variations of the best."""
-CLIMBERS, SWEEPS = 4, 2
-"""The best that then go along each axis in turn, and how often."""
 
 
 def best_new(
@@ -87,26 +84,6 @@ def _sought(
             np.concatenate([points[top], more]),
             np.concatenate([scores[top], score(more)]),
         )
-    climbers, heights = _climbed(outlook.axes, points, scores, rng, score)
-    return np.concatenate([points, climbers]), np.concatenate([scores, heights])
-
-
-def _climbed(
-    axes: Axes,
-    points: Array,
-    scores: Array,
-    rng: np.random.Generator,
-    score: Callable[[Array], Array],
-) -> tuple[Array, Array]:
-    """(points, their scores): the best of `points`, moved along each axis to where it is best."""
-    top = np.argsort(-scores, kind="stable")[:CLIMBERS]
-    points, scores = points[top], scores[top]
-    for _ in range(SWEEPS):
-        for axis in rng.permutation(len(axes)):
-            moved = axes.along(rng, points, int(axis))
-            found = score(moved.reshape(-1, len(axes))).reshape(moved.shape[:2])
-            points = moved[np.arange(len(moved)), found.argmax(axis=1)]
-            scores = found.max(axis=1)
     return points, scores
 
 

@@ -17,11 +17,6 @@ from optuna.distributions import (
 
 Array = NDArray[np.float64]
 
-MARKS = np.linspace(0.0, 1.0, 5)
-"""Places of an interval that `Axes.along` looks at wherever it comes from."""
-ASIDE = np.array([0.1, 0.03])
-"""Standard deviations of its steps aside."""
-
 
 class Axes:
     """The axes of a space; a point has one number per axis.
@@ -111,22 +106,6 @@ class Axes:
                 shifted = points[:, axis] + np.where(moved[:, axis], step[:, axis], 0.0)
                 points[:, axis] = np.clip(shifted, 0.0, 1.0)
         return points
-
-    def along(self, rng: np.random.Generator, points: Array, axis: int) -> Array:
-        """Points [n, places, axes]: `points` [n, axes] themselves, and moved along one axis.
-
-        In an interval to its ends, quarters and middle, and a little aside; else to each choice.
-        """
-        here = points[:, axis, None]
-        if self.choices[axis]:
-            fixed, near = np.arange(self.choices[axis], dtype=np.float64), here
-        else:
-            aside = here + rng.normal(size=(len(points), len(ASIDE))) * ASIDE
-            fixed, near = MARKS, np.hstack([here, np.clip(aside, 0.0, 1.0)])
-        places = np.hstack([near, np.tile(fixed, (len(points), 1))])
-        found = np.repeat(points[:, None, :], places.shape[1], axis=1)
-        found[:, :, axis] = places
-        return found
 
     def slopes(self, points: Array) -> Array:
         """Points [n, axes] as numbers of about unit size, for a linear trend; choices have none."""

@@ -52,18 +52,6 @@ def alike(points: Array, _costs: Array) -> Array:
     return np.ones(len(points))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_corner_of_the_space_is_found(seed: int) -> None:
-    """Of 256 in eight axes the one where every axis is best; no point at random is near one."""
-    axes = Axes({name: FloatDistribution(0, 1) for name in "abcdefgh"})
-    rng = np.random.default_rng(seed)
-    runs = [Run(point=p, points=((1.0, float(p.sum())),), over=True) for p in axes.draw(rng, 30)]
-    seen = Outlook(axes, runs, rng, timed=False)
-    found = best_new(seen, seen.front(range(len(runs))), rng, alike)
-    assert found is not None
-    assert found[0].tolist() == [0.0] * len(axes)
-
-
 def test_a_proposal_lies_in_the_space_where_the_value_is_best() -> None:
     """And the same random numbers give the same one."""
     seen = outlook(timed=False)
