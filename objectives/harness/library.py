@@ -151,8 +151,9 @@ def load(name: str, include_path: Path | None) -> dict[str, Any]:
     manager, spec = _find(name, include_path)
     if spec == name and name not in manager.all_tasks:
         raise BadInput(f"lm-eval has no task named {name!r}; `lm-eval ls tasks` lists them")
-    where = _data_of(manager, spec)
-    if where == "" or (where in LOCAL_BUILDERS and not _names_files(_config(manager, spec))):
+    config = _config(manager, spec)
+    where = _data_of(config)
+    if where == "" or (where in LOCAL_BUILDERS and not _names_files(config)):
         # the library `datasets` would look through all files below the current folder
         raise BadInput(
             f"task {name}: it names no data; give a dataset_path, and where that is json or "
@@ -237,8 +238,8 @@ def _config(manager: Any, spec: str) -> Mapping[str, Any]:
     return found
 
 
-def _data_of(manager: Any, spec: str) -> str | None:
-    value = _config(manager, spec).get("dataset_path")
+def _data_of(config: Mapping[str, Any]) -> str | None:
+    value = config.get("dataset_path")
     return value if isinstance(value, str) else None
 
 
