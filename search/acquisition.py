@@ -2,12 +2,19 @@
 
 Points at random, and variations of the best runs so far, are looked at; then variations of the best
 of those, a few rounds.
+
+Where even the best promises little, most new runs are at random. Forecasts are made of
+what was seen, and what is far from it and far better they do not foresee: a search that only
+follows them ends in the first good region. A look at random costs little where runs can be stopped
+early, so that the less it costs, the sooner it is taken. Cf. epsilon-greedy Bayesian optimization
+(De Ath et al. 2021, arXiv 1911.12809).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +25,25 @@ from search.gain import Front
 
 REPEAT = 0.01
 """Runs this far apart, of the axes' widths, tell the same."""
+LUCK = 0.0007
+"""Hypervolume that a full run at random is trusted to add: a look at the share s of a full run is
+taken where no full run is expected to add LUCK / s."""
+EXPLORED = 0.75
+"""The chance of it there: what is expected is followed up all the same."""
 CANDIDATES, VARIED, ROUNDS = 400, 100, 3
 """Points at random that are looked at for a new run, and rounds of variations of the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """A new run to begin."""
+
+    point: Array
+    """[axes]"""
+    gain: float
+    """Hypervolume that a full run of it is expected to add, on the outlook's scale."""
+    lucky: bool = False
+    """Whether it was drawn at random, since no other promised enough."""
 
 
 def best_new(
@@ -29,15 +53,16 @@ def best_new(
     weight: Callable[[Array, Array], Array],
     allowed: Array | None = None,
     tried: Array | None = None,
-) -> tuple[Array, float] | None:
-    """The most promising new run: (point, weighted gain), or None if there is none.
+) -> New | None:
+    """The most promising new run, or one at random; None if there is none.
 
     Args:
         outlook: the forecasts.
         front: to be improved on.
         rng: for candidates.
         weight: (points, costs) -> factors of their gains.
-        allowed: points among which to choose; None: all of the space.
+        allowed: points among which to choose, the best whatever it promises; None: all of the
+            space.
         tried: points [n, axes] that are not to be tried again while there is anything else: of
             `allowed`, if that is given.
     """
@@ -63,8 +88,15 @@ def best_new(
         scores, left = score(points), fresh(points)
     if left.any():
         points, scores = points[left], scores[left]
-    first = int(np.argmax(scores))
-    return points[first], float(scores[first])
+    best = points[int(np.argmax(scores))]
+    gain = float(outlook.new_gains(best[None], front)[0][0])
+    if allowed is None and gain < LUCK / outlook.look and rng.random() < EXPLORED:
+        drawn = outlook.axes.draw(rng, CANDIDATES)
+        gains, costs = outlook.new_gains(drawn, front)
+        free = np.flatnonzero(fresh(drawn) & (weight(drawn, costs) > 0))
+        if len(free):
+            return New(drawn[free[0]], float(gains[free[0]]), lucky=True)
+    return New(best, gain)
 
 
 def _sought(

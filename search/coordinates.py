@@ -82,6 +82,18 @@ class Axes:
             for row in zip(*columns, strict=True)
         ]
 
+    def exact(self, points: Array) -> Array:
+        """The points [n, axes] of the parameters that those given decode to, on axes in steps.
+
+        Between two whole numbers nothing can be tried: to a surrogate, what lies there would stay
+        untried for good (Garrido-Merchan and Hernandez-Lobato 2020, arXiv 1805.03463).
+        """
+        found = points.copy()
+        for axis, d in enumerate(self.axes.values()):
+            if isinstance(d, FloatDistribution | IntDistribution) and d.step is not None:
+                found[:, axis] = _on_steps(d, points[:, axis])
+        return found
+
     def draw(self, rng: np.random.Generator, count: int) -> Array:
         """Points [count, axes] at random; every interval is covered evenly (Latin hypercube)."""
         points = np.empty((count, len(self)))
@@ -90,7 +102,7 @@ class Axes:
                 points[:, axis] = rng.integers(choices, size=count)
             else:
                 points[:, axis] = (rng.permutation(count) + rng.random(count)) / count
-        return points
+        return self.exact(points)
 
     def vary(self, rng: np.random.Generator, parents: Array, count: int) -> Array:
         """Points [count, axes] near some of `parents` [n, axes]."""
@@ -105,7 +117,7 @@ class Axes:
             else:
                 shifted = points[:, axis] + np.where(moved[:, axis], step[:, axis], 0.0)
                 points[:, axis] = np.clip(shifted, 0.0, 1.0)
-        return points
+        return self.exact(points)
 
     def slopes(self, points: Array) -> Array:
         """Points [n, axes] as numbers of about unit size, for a linear trend; choices have none."""
@@ -155,6 +167,19 @@ def _position(distribution: BaseDistribution, value: Any) -> float:
     low, high = _ends(distribution)
     number = math.log(value) if distribution.log else float(value)
     return min(1.0, max(0.0, (number - low) / (high - low)))
+
+
+def _on_steps(distribution: FloatDistribution | IntDistribution, positions: Array) -> Array:
+    """Positions [n] of the nearest values that the steps of an interval allow."""
+    low, high = _ends(distribution)
+    first, last, step = distribution.low, distribution.high, distribution.step
+    assert step is not None  # noqa: S101  # the caller looked
+    numbers = low + positions * (high - low)
+    if distribution.log:
+        numbers = np.exp(numbers)
+    values = np.clip(first + np.rint((numbers - first) / step) * step, first, last)
+    found: Array = ((np.log(values) if distribution.log else values) - low) / (high - low)
+    return found
 
 
 def _values(distribution: BaseDistribution, positions: Sequence[float]) -> list[Any]:

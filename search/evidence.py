@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.coordinates import Array, Axes
-from search.gain import Front
+from search.gain import Front, averaged
 from search.surrogate import Curve, CurveModel
 
 DESIGN = 256
@@ -28,8 +28,8 @@ class Run:
     points: tuple[tuple[float, float], ...] = ()
     """(share of a full run, value), by share; lower is better."""
     costs: tuple[tuple[float, float], ...] = ()
-    """(share, seconds so far over share), by share, the latter on the scale on which they matter:
-    as such or their logarithm."""
+    """(share, seconds so far over share), by share, the latter on the scale on which they are
+    learned: their logarithm, since what the axes do to it adds up."""
     over: bool = False
     """Whether it will not go on, because it is done or was given up."""
 
@@ -55,6 +55,7 @@ class Outlook:
         *,
         timed: bool,
         cost_of: Callable[[Array], Array] | None = None,
+        counted: Callable[[Array], Array] | None = None,
     ) -> None:
         """Fit the surrogates.
 
@@ -65,21 +66,26 @@ class Outlook:
             timed: whether cost is a goal.
             cost_of: costs [n] of points [n, axes], where they are known without a trial; None:
                 they are learned, and equal while no run has one.
+            counted: what costs count as goals, which grows with them: `numpy.exp` where their
+                logarithms are learned and an hour is an hour; None: as they are learned.
         """
         self.axes, self.runs, self.timed = axes, runs, timed
+        self.look = min(share for run in runs for share, _ in run.points)
+        """The least share of a full run at which any was looked at."""
         points = np.array([run.point for run in runs]).reshape(len(runs), len(axes))
         self.points = points
         self._values = CurveModel(axes, points, [Curve(points=run.points) for run in runs])
         self._cost_of = cost_of
+        self._counted = counted or (lambda costs: costs)
         self._costs: CurveModel | None = None
         if cost_of is None and any(run.costs for run in runs):
             known = [Curve(points=run.costs) for run in runs]
             self._costs = CurveModel(axes, points, known, COSTS)
         mean, spread = self._values.final(points, range(len(runs)))
-        cost, cost_spread = self._cost(points, range(len(runs)))
+        cost, _ = self._cost(points, range(len(runs)))
         for k, run in enumerate(runs):
             if run.done:
-                cost[k], cost_spread[k] = run.costs[-1][1] if run.costs else cost[k], 0.0
+                cost[k] = run.costs[-1][1] if run.costs else cost[k]
                 mean[k], spread[k] = run.points[-1][1], 0.0
         self._values.believe([k for k, run in enumerate(runs) if not run.done], mean)
         design = axes.draw(rng, DESIGN)
@@ -87,12 +93,11 @@ class Outlook:
         costs, unsure = self._cost(design)
         seen = [value for run in runs for _, value in run.points]
         self._value_ends = _ends(np.concatenate([mean, typical, seen]))
-        self._cost_ends = _ends(
-            np.concatenate([cost, costs - OPTIMISM * unsure, costs + OPTIMISM * unsure])
-        )
+        likely = np.concatenate([cost, costs - OPTIMISM * unsure, costs + OPTIMISM * unsure])
+        self._cost_ends = _ends(self._counted(likely))
         self.mean, self.spread = self._unit(mean, spread)
         """Forecasts of the runs' final values on the scale, [runs]."""
-        self.cost, self.cost_spread = self._unit_cost(cost, cost_spread)
+        self.cost = self._unit_cost(cost)
         """The same of their costs."""
         self.raw_cost = cost
 
@@ -107,17 +112,22 @@ class Outlook:
         best, worst = self._value_ends
         return (mean - best) / (worst - best), spread / (worst - best)
 
-    def _unit_cost(self, cost: Array, spread: Array) -> tuple[Array, Array]:
+    def _unit_cost(self, cost: Array) -> Array:
         if not self.timed:
-            return np.zeros(len(cost)), np.zeros(len(cost))
+            return np.zeros(len(cost))
         best, worst = self._cost_ends
-        return (cost - best) / (worst - best), spread / (worst - best)
+        found: Array = (self._counted(cost) - best) / (worst - best)
+        return found
 
     def new_gains(self, points: Array, front: Front) -> tuple[Array, Array]:
         """(expected gains, costs) of new runs at points [n, axes], each [n]."""
         mean, spread = self._unit(*self._values.final(points))
         cost, unsure = self._cost(points)
-        return front.gains(mean, spread, *self._unit_cost(cost, unsure)), cost
+
+        def gains(costs: Array) -> Array:
+            return front.gains(mean, spread, self._unit_cost(costs))
+
+        return averaged(gains, cost, unsure) if unsure.any() else gains(cost), cost
 
     def front(self, runs: Sequence[int]) -> Front:
         """The front of runs, those not done at their mean forecasts."""

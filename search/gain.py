@@ -6,7 +6,7 @@ With a single goal all costs are the same, and the hypervolume gained is the imp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from scipy.special import ndtr
@@ -29,27 +29,26 @@ class Front:
         self.values = np.array([1.0, *(v for _, v in steps)])
         """The best value at those costs, [steps + 1]."""
 
-    def gains(
-        self, mean: Array, spread: Array, cost: Array, cost_spread: Array | None = None
-    ) -> Array:
+    def gains(self, mean: Array, spread: Array, cost: Array) -> Array:
         """Expected hypervolume gained by results [n], each alone.
 
         Args:
             mean: of the value.
             spread: its standard deviation; 0 where it is known.
-            cost: likewise.
-            cost_spread: its standard deviation; None: it is known.
+            cost: known.
         """
-        if cost_spread is not None:  # three-point Gauss-Hermite quadrature
-            off = math.sqrt(3) * cost_spread
-            aside = self.gains(mean, spread, cost - off) + self.gains(mean, spread, cost + off)
-            return aside / 6 + self.gains(mean, spread, cost) * 2 / 3
         reach = self.costs[None, 1:] - np.maximum(
             self.costs[None, :-1], np.maximum(cost, 0)[:, None]
         )
         better = expected_below(self.values[None, :], mean[:, None], spread[:, None])
         found: Array = np.sum(np.maximum(reach, 0.0) * better, axis=1)
         return found
+
+
+def averaged(of: Callable[[Array], Array], mean: Array, spread: Array) -> Array:
+    """The mean of a function of normal numbers [n], by three-point Gauss-Hermite quadrature."""
+    off = math.sqrt(3) * spread
+    return (of(mean - off) + of(mean + off)) / 6 + of(mean) * 2 / 3
 
 
 def expected_below(limit: Array, mean: Array, spread: Array) -> Array:

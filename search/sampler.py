@@ -33,6 +33,8 @@ CURVE = "curve_of_goal"
 """User attribute of a trial: its curve, a list of [share of a full run, value]."""
 COST = "cost_of_goal"
 """Likewise: the second goal's value, where it is known before the trial ends."""
+LUCKY = "curve_sampler:at_random"
+"""System attribute of a trial that was drawn at random, since no proposal promised enough."""
 
 Prior = Callable[[Mapping[str, Any]], float]
 """(parameters) -> the logarithm of what experts hold of them, at most 0."""
@@ -153,7 +155,9 @@ class CurveSampler(BaseSampler):
         front = outlook.front([k for k, run in enumerate(runs) if run.done or not run.over])
         found = best_new(outlook, front, self._rng, weight, tried=outlook.points)
         assert found is not None  # noqa: S101  # no point was excluded
-        return _only(search_space, axes.decode(found[0]))
+        if found.lucky:
+            study._storage.set_trial_system_attr(trial._trial_id, LUCKY, True)
+        return _only(search_space, axes.decode(found.point))
 
     def _log_costs(self, axes: Axes) -> Callable[[Array], Array] | None:
         """Logarithms of what full runs at points [n, axes] cost, [n], where they are known."""

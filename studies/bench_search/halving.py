@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -116,7 +118,13 @@ def following(steps: list[int], run: Run) -> int:
     return next(step for step in steps if step > run.step)
 
 
-def promotable(problem: Problem, meter: Meter, steps: list[int], eta: int = ETA) -> Run | None:
+def promotable(
+    problem: Problem,
+    meter: Meter,
+    steps: list[int],
+    eta: int = ETA,
+    most_s: float = math.inf,
+) -> Run | None:
     """The best run that waits at the highest rung which has one to promote, if any.
 
     Args:
@@ -124,16 +132,19 @@ def promotable(problem: Problem, meter: Meter, steps: list[int], eta: int = ETA)
         meter: runs so far.
         steps: of the rungs.
         eta: one of so many runs that reached a rung goes on.
+        most_s: longer than this, as foreseen, it may not take to the next rung.
     """
-    for step in reversed(steps[:-1]):
+    for step, following_step in reversed(list(itertools.pairwise(steps))):
         reached = [run for run in meter.runs if step in run.points]
         quota = len(reached) // eta
         if not quota:
             continue
         ranked = order(np.array([goals(problem, run, step) for run in reached]))
         for place in ranked[:quota]:
-            if reached[place].step == step:
-                return reached[place]
+            run = reached[place]
+            more_s = run.points[step].seconds / step * (following_step - step)
+            if run.step == step and more_s <= most_s:
+                return run
     return None
 
 

@@ -1,8 +1,10 @@
 """Our own search on a recorded problem: proposals from unfinished curves, MO-ASHA's rungs.
 
-Runs are promoted as MO-ASHA does. A new one is where a full run is expected to add the most
-hypervolume per second, by a surrogate that learns from all curves so far (`search.surrogate`): so
-cheap recipes are tried before dear ones that promise as much.
+Runs are promoted as MO-ASHA does, but to no rung that takes longer than a third of all that was
+spent so far: what is dear waits until it is not. A new one is where a full run is expected to add
+the most hypervolume per second, by a surrogate that learns from all curves so far
+(`search.surrogate`), so that cheap recipes are tried before dear ones that promise as much; and
+sometimes one at random (`search.acquisition`).
 
 The rows of a table teach nothing of each other, and there are only so many. So none is promoted
 before all have been begun or half of the budget is spent (Egele et al. 2023, arXiv 2307.15422), and
@@ -30,6 +32,8 @@ from studies.recorded import Config, Meter, Parameter, Problem
 
 STARTUP = 9
 """Runs at random before the surrogate is asked."""
+PATIENCE = 1 / 3
+"""Of the seconds spent so far the share that one run may take to its next rung."""
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
@@ -52,8 +56,9 @@ def search(problem: Problem, meter: Meter, seed: int) -> None:
     axes = axes_of(problem)
     steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
+        most_s = PATIENCE * meter.spent_s
         screened = not problem.table or meter.spent_s >= SCREENING * meter.budget_s
-        run = promotable(problem, meter, steps) if screened else None
+        run = promotable(problem, meter, steps, most_s=most_s) if screened else None
         run = run or _begin(problem, meter, axes, rng) or promotable(problem, meter, steps, eta=1)
         if run is None:
             return
@@ -91,16 +96,17 @@ def propose(
     allowed: Array | None = None
     if problem.table:
         allowed = axes.encode([{axes.names[0]: row} for row in meter.untried()])
-    outlook = Outlook(axes, runs_of(meter, axes, full), rng, timed=problem.timed)
+    counted = None if problem.log_time else np.exp
+    runs = runs_of(meter, axes, full)
+    outlook = Outlook(axes, runs, rng, timed=problem.timed, counted=counted)
 
-    def weight(points: Array, costs: Array) -> Array:
-        if not problem.timed:
-            return np.ones(len(points))
-        return 1 / np.array([math.exp(c) if problem.log_time else max(c, 1e-9) for c in costs])
+    def weight(_: Array, costs: Array) -> Array:
+        per_second: Array = np.exp(-costs) if problem.timed else np.ones(len(costs))
+        return per_second
 
     front = outlook.front(range(len(outlook.runs)))
-    found = best_new(outlook, front, rng, weight, allowed)
-    return axes.decode(found[0]) if found else None
+    found = best_new(outlook, front, rng, weight, allowed, outlook.points)
+    return axes.decode(found.point) if found else None
 
 
 def runs_of(meter: Meter, axes: Axes, full: int | None = None) -> list[Run]:
@@ -117,7 +123,7 @@ def runs_of(meter: Meter, axes: Axes, full: int | None = None) -> list[Run]:
                 if step <= full
             ),
             costs=tuple(
-                (step / full, problem.time(p.seconds * full / step))
+                (step / full, math.log(p.seconds * full / step))
                 for step, p in sorted(run.points.items())
                 if step <= full
             ),

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from search.acquisition import best_new
+from search.acquisition import New, best_new
 from search.coordinates import Array, Axes
 from search.evidence import Outlook, Run
 from search.sampler import CurveSampler, Prior
@@ -59,9 +59,9 @@ def test_a_proposal_lies_in_the_space_where_the_value_is_best() -> None:
     first, again = (best_new(seen, front, np.random.default_rng(1), alike) for _ in range(2))
     assert first is not None
     assert again is not None
-    np.testing.assert_array_equal(first[0], again[0])
-    assert np.all((first[0] >= 0) & (first[0] <= 1))
-    assert first[0][0] == pytest.approx(BOTTOM, abs=0.1)
+    np.testing.assert_array_equal(first.point, again.point)
+    assert np.all((first.point >= 0) & (first.point <= 1))
+    assert first.point[0] == pytest.approx(BOTTOM, abs=0.1)
 
 
 def test_what_is_weighed_with_0_is_not_proposed() -> None:
@@ -74,7 +74,7 @@ def test_what_is_weighed_with_0_is_not_proposed() -> None:
 
     found = best_new(seen, front, np.random.default_rng(1), left_half)
     assert found is not None
-    assert found[0][0] < 0.5
+    assert found.point[0] < 0.5
 
 
 def test_gains_per_cost_propose_cheaper_runs() -> None:
@@ -85,7 +85,7 @@ def test_gains_per_cost_propose_cheaper_runs() -> None:
     priced = best_new(seen, front, np.random.default_rng(1), lambda _p, costs: 1 / costs)
     assert plain is not None
     assert priced is not None
-    assert priced[0][1] <= plain[0][1] + 0.02
+    assert priced.point[1] <= plain.point[1] + 0.02
 
 
 def test_from_a_list_one_of_it_is_proposed_and_none_from_an_empty_one() -> None:
@@ -95,7 +95,7 @@ def test_from_a_list_one_of_it_is_proposed_and_none_from_an_empty_one() -> None:
     rows = np.array([[0.1, 0.5], [0.78, 0.5], [0.4, 0.5]])
     found = best_new(seen, front, np.random.default_rng(1), alike, rows)
     assert found is not None
-    np.testing.assert_array_equal(found[0], rows[1])
+    np.testing.assert_array_equal(found.point, rows[1])
     assert best_new(seen, front, np.random.default_rng(1), alike, rows[:0]) is None
 
 
@@ -108,11 +108,33 @@ def test_of_a_list_as_well_nothing_is_tried_again_while_there_is_anything_else()
     def chosen(tried: Array) -> Array:
         found = best_new(seen, front, np.random.default_rng(1), alike, rows, tried)
         assert found is not None
-        return found[0]
+        return found.point
 
     np.testing.assert_array_equal(chosen(rows[:0]), rows[1])
     np.testing.assert_array_equal(chosen(rows[1:2]), rows[2])
     np.testing.assert_array_equal(chosen(rows), rows[1])
+
+
+def test_where_nothing_promises_much_and_a_look_is_cheap_most_runs_are_at_random() -> None:
+    """Around a bottom that is known well; with nothing tried there, what promises most is tried."""
+    rng = np.random.default_rng(0)
+    known = [Run(point=point, points=((1.0, final(point[0])),)) for point in rng.random((40, 2))]
+    early = Run(point=np.array([0.0, 0.5]), points=((0.02, 0.9),), over=True)
+    away = [run for run in known if run.point[0] < 0.5]
+
+    def drawn(runs: list[Run]) -> list[New]:
+        seen = Outlook(Axes(SPACE), runs, np.random.default_rng(0), timed=False)
+        front = seen.front(range(len(runs)))
+        found = [best_new(seen, front, np.random.default_rng(seed), alike) for seed in range(20)]
+        return [new for new in found if new is not None]
+
+    found = drawn([*known, early])
+    lucky, other = ([new.point[0] for new in found if new.lucky is kind] for kind in (True, False))
+    assert 10 <= len(lucky) <= 19
+    assert np.ptp(lucky) > 0.5
+    np.testing.assert_allclose(other, BOTTOM, atol=0.1)
+    for runs in (known, [*away, early]):
+        assert not any(new.lucky for new in drawn(runs))
 
 
 def belief(x: float) -> Prior:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_a_full_run_is_known_and_a_paused_one_is_forecast() -> None:
     done = [k for k, run in enumerate(made) if run.done]
     paused = [k for k, run in enumerate(made) if not run.done]
     assert not found.spread[done].any()
-    assert not found.cost_spread[done].any()
+    costs = [made[k].costs[-1][1] for k in done]
+    np.testing.assert_allclose(found.raw_cost[done], costs)
     assert np.all(found.spread[paused] > 0)
     truth = [made[k].points[-1][1] for k in done]
     assert [*np.argsort(found.mean[done])] == [*np.argsort(truth)]
@@ -100,6 +102,24 @@ def test_without_a_goal_of_time_only_the_value_counts() -> None:
     grid = np.array([[x, 1.0] for x in np.linspace(0, 1, 21)])
     gains, _ = found.new_gains(grid, found.front(range(len(found.runs))))
     assert abs(grid[int(np.argmax(gains)), 0] - 0.7) <= 0.1
+
+
+def test_costs_learned_as_logarithms_can_count_as_hours() -> None:
+    """Then one twice as long is twice as far from 0, and none is forecast below."""
+    made = [
+        replace(run, costs=tuple((share, math.log(cost)) for share, cost in run.costs))
+        for run in runs()
+    ]
+    logs = outlook(made)
+    found = Outlook(axes(), made, np.random.default_rng(0), timed=True, counted=np.exp)
+    assert np.all((found.cost >= 0) & (found.cost <= 1))
+    hours = np.exp(logs.raw_cost)
+    slope, least = np.polyfit(hours, found.cost, 1)
+    np.testing.assert_allclose(found.cost, slope * hours + least, atol=1e-9)
+    assert not np.allclose(logs.cost, found.cost, atol=0.05)
+    front = found.front(range(len(made)))
+    cheap, dear = found.new_gains(np.array([[0.7, 0.0], [0.7, 1.0]]), front)[0]
+    assert cheap > dear
 
 
 def test_known_costs_are_not_learned() -> None:

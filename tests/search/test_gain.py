@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.coordinates import Array
-from search.gain import Front, expected_below
+from search.gain import Front, averaged, expected_below
 
 UNSEEN = 1e-5
 """A gain so rare that 4,000 random results may hold none of it."""
@@ -55,8 +55,12 @@ def test_an_uncertain_cost_is_averaged_over(seed: int) -> None:
     rng = np.random.default_rng(seed)
     results = some_front(rng, seed)
     mean, spread, cost, unsure = rng.uniform([0.2, 0.02, 0.2, 0.02], [0.8, 0.2, 0.8, 0.1])
-    one = [np.array([number]) for number in (mean, spread, cost, unsure)]
-    found = Front(results).gains(*one)[0]
+    front, means, spreads = Front(results), np.array([mean]), np.array([spread])
+
+    def gains(costs: Array) -> Array:
+        return front.gains(means, spreads, costs)
+
+    found = averaged(gains, np.array([cost]), np.array([unsure]))[0]
     value, costs = rng.normal(mean, spread, size=4000), rng.normal(cost, unsure, size=4000)
     average, error = counted(results, value, costs)
     assert found == pytest.approx(average, abs=4 * error + 0.1 * average + UNSEEN)

@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search import acquisition
 from search.proposals import STARTUP_TRIALS, modelled_cost, propose
 from search.store import Record
 from spaces import Prior, Quantization
@@ -38,6 +39,16 @@ def test_trials_still_alive_are_learned_from(study: Study) -> None:
     records = cut(history(study, 12, 0), STARTUP_TRIALS)
     assert "9 learning curves" in propose(study, 0, records, RUNGS[-1]).origin
     assert "random, seed 0" in propose(study, 0, records[1:], RUNGS[-1]).origin
+
+
+def test_what_is_tried_at_random_says_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing promises enough, here because that is the whole scale: most of the time."""
+    monkeypatch.setattr(acquisition, "LUCK", 1.0)
+    records = history(study, 12, 0)
+    origins = [propose(study, seed, records, RUNGS[-1]).origin for seed in range(12)]
+    lucky = [o for o in origins if o.startswith("random, since 12 learning curves promise little")]
+    assert 5 <= len(lucky) <= 11
+    assert all("most promising" in o for o in origins if o not in lucky)
 
 
 def test_it_depends_on_losses_and_not_on_measured_time(study: Study) -> None:

@@ -18,6 +18,7 @@ from search.errors import BadInput, WorkerFailed
 from studies.bench_search import compare, halving, lcbench, peers, plot
 from studies.bench_search.__main__ import main
 from studies.bench_search.methods import METHODS, run
+from studies.bench_search.ours import STARTUP
 from studies.bench_search.results import Results
 from studies.recorded import Config, Meter, Parameter, Point, Problem, Scale
 
@@ -120,6 +121,45 @@ def test_ours_looks_at_a_table_before_it_promotes_and_ends_with_all_of_it() -> N
     assert any(r.step > first for r in short.runs)
     whole = run(METHODS["ours"].search, table, 1e9, 0)
     assert len(whole.finished) == 27
+
+
+def test_ours_tries_no_config_twice_where_there_are_others() -> None:
+    """Also where it settles on a corner of a space in whole numbers."""
+    axes = (
+        Parameter(name="depth", low=1, high=5, whole=True, default=3),
+        Parameter(name="width", low=1, high=32, whole=True, default=8),
+    )
+
+    def measure(config: Config, step: int) -> Point:
+        depth, width = float(config["depth"]), float(config["width"])
+        return Point(
+            accuracy=(0.1 * depth + 0.004 * width) * (1 - 0.5 / step),
+            loss=1.0,
+            seconds=step * (1 + 0.1 * width),
+        )
+
+    meter = run(METHODS["ours"].search, problem(parameters=axes, measure=measure), 800, 0)
+    tried = [(r.config["depth"], r.config["width"]) for r in meter.runs]
+    assert len(tried) > 20
+    assert len(set(tried[STARTUP:])) == len(tried) - STARTUP
+
+
+def test_a_run_whose_next_step_is_dear_waits() -> None:
+    """It is foreseen from the seconds so far; without a limit the best goes on, however dear."""
+    meter = Meter(problem(measure=dear), 1e9)
+    for x in (0.2, 0.4, 0.9):
+        meter.start({"x": x, "y": 8}).train(2)
+    best = meter.runs[-1]
+    more_s = best.points[2].seconds / 2 * 8
+    assert halving.promotable(meter.problem, meter, [2, 10, 52]) is best
+    assert halving.promotable(meter.problem, meter, [2, 10, 52], most_s=more_s) is best
+    assert halving.promotable(meter.problem, meter, [2, 10, 52], most_s=0.99 * more_s) is None
+
+
+def dear(config: Config, step: int) -> Point:
+    """The better, the slower."""
+    x = float(config["x"])
+    return Point(accuracy=x, loss=1 - x, seconds=step * (1 + 100 * x))
 
 
 def test_stopping_early_tries_more_than_finishing_everything() -> None:
