@@ -51,6 +51,9 @@ class CurveSampler(BaseSampler):
     still running count with their mean forecasts, so that a batch of proposals spreads out;
     infeasible ones as the worst that was seen.
 
+    Where no proposal promises much, most trials are at random (see `search.acquisition`); such a
+    trial has the system attribute `LUCKY`.
+
     Parameters that not every trial has, and the first `startup` trials, are drawn at random.
     """
 
