@@ -25,11 +25,11 @@ from search.gain import Front
 
 REPEAT = 0.01
 """Runs this far apart, of the axes' widths, tell the same."""
-LUCK = 0.0007
-"""Hypervolume that a full run at random is trusted to add: a look at the share s of a full run is
-taken where no full run is expected to add LUCK / s."""
-EXPLORED = 0.75
-"""The chance of it there: what is expected is followed up all the same."""
+LEAST_GAIN = 0.0007
+"""Hypervolume that a full run at random is trusted to add: a first look at one, which costs the
+share s of it, is taken where no full run is expected to add LEAST_GAIN / s."""
+EPSILON = 0.75
+"""The chance of a run at random there; the others follow up what little is expected."""
 CANDIDATES, VARIED, ROUNDS = 400, 100, 3
 """Points at random that are looked at for a new run, and rounds of variations of the best."""
 
@@ -42,7 +42,7 @@ class New:
     """[axes]"""
     gain: float
     """Hypervolume that a full run of it is expected to add, on the outlook's scale."""
-    lucky: bool = False
+    at_random: bool = False
     """Whether it was drawn at random, since no other promised enough."""
 
 
@@ -90,12 +90,12 @@ def best_new(
         points, scores = points[left], scores[left]
     best = points[int(np.argmax(scores))]
     gain = float(outlook.new_gains(best[None], front)[0][0])
-    if allowed is None and gain < LUCK / outlook.look and rng.random() < EXPLORED:
+    if allowed is None and gain < LEAST_GAIN / outlook.look and rng.random() < EPSILON:
         drawn = outlook.axes.draw(rng, CANDIDATES)
         gains, costs = outlook.new_gains(drawn, front)
         free = np.flatnonzero(fresh(drawn) & (weight(drawn, costs) > 0))
         if len(free):
-            return New(drawn[free[0]], float(gains[free[0]]), lucky=True)
+            return New(drawn[free[0]], float(gains[free[0]]), at_random=True)
     return New(best, gain)
 
 

@@ -28,8 +28,8 @@ class Run:
     points: tuple[tuple[float, float], ...] = ()
     """(share of a full run, value), by share; lower is better."""
     costs: tuple[tuple[float, float], ...] = ()
-    """(share, seconds so far over share), by share, the latter on the scale on which they are
-    learned: their logarithm, since what the axes do to it adds up."""
+    """(share, seconds so far over share), by share, the latter as they are learned: best as
+    logarithms, to which what the axes do adds up."""
     over: bool = False
     """Whether it will not go on, because it is done or was given up."""
 

@@ -22,7 +22,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState, create_trial
 
 from search.forecast import relative_cost
-from search.sampler import CURVE, LUCKY, CurveSampler
+from search.sampler import AT_RANDOM, CURVE, CurveSampler
 from search.store import Record
 from spaces import Quantization, Recipe, Targets, suggest
 from spaces.space import coordinate, parameters
@@ -102,7 +102,7 @@ def propose(study: Study, seed: int, records: Sequence[Record], full: int) -> Pr
         shadow.add_trials(told)
     trial = shadow.ask()
     recipe = suggest(trial, study.space)
-    if LUCKY in shadow.get_trials(deepcopy=False)[-1].system_attrs:
+    if AT_RANDOM in shadow.get_trials(deepcopy=False)[-1].system_attrs:
         origin = f"random, since {seen} learning curves promise little anywhere, seed {seed}"
     return Proposal(
         recipe=recipe, params=trial.params, distributions=trial.distributions, origin=origin

@@ -33,7 +33,7 @@ CURVE = "curve_of_goal"
 """User attribute of a trial: its curve, a list of [share of a full run, value]."""
 COST = "cost_of_goal"
 """Likewise: the second goal's value, where it is known before the trial ends."""
-LUCKY = "curve_sampler:at_random"
+AT_RANDOM = "curve_sampler:at_random"
 """System attribute of a trial that was drawn at random, since no proposal promised enough."""
 
 Prior = Callable[[Mapping[str, Any]], float]
@@ -52,7 +52,7 @@ class CurveSampler(BaseSampler):
     infeasible ones as the worst that was seen.
 
     Where no proposal promises much, most trials are at random (see `search.acquisition`); such a
-    trial has the system attribute `LUCKY`.
+    trial has the system attribute `AT_RANDOM`.
 
     Parameters that not every trial has, and the first `startup` trials, are drawn at random.
     """
@@ -158,8 +158,8 @@ class CurveSampler(BaseSampler):
         front = outlook.front([k for k, run in enumerate(runs) if run.done or not run.over])
         found = best_new(outlook, front, self._rng, weight, tried=outlook.points)
         assert found is not None  # noqa: S101  # no point was excluded
-        if found.lucky:
-            study._storage.set_trial_system_attr(trial._trial_id, LUCKY, True)
+        if found.at_random:
+            study._storage.set_trial_system_attr(trial._trial_id, AT_RANDOM, True)
         return _only(search_space, axes.decode(found.point))
 
     def _log_costs(self, axes: Axes) -> Callable[[Array], Array] | None:

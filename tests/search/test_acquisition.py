@@ -129,12 +129,14 @@ def test_where_nothing_promises_much_and_a_look_is_cheap_most_runs_are_at_random
         return [new for new in found if new is not None]
 
     found = drawn([*known, early])
-    lucky, other = ([new.point[0] for new in found if new.lucky is kind] for kind in (True, False))
+    lucky, other = (
+        [new.point[0] for new in found if new.at_random is kind] for kind in (True, False)
+    )
     assert 10 <= len(lucky) <= 19
     assert np.ptp(lucky) > 0.5
     np.testing.assert_allclose(other, BOTTOM, atol=0.1)
     for runs in (known, [*away, early]):
-        assert not any(new.lucky for new in drawn(runs))
+        assert not any(new.at_random for new in drawn(runs))
 
 
 def belief(x: float) -> Prior:

@@ -43,7 +43,7 @@ def test_trials_still_alive_are_learned_from(study: Study) -> None:
 
 def test_what_is_tried_at_random_says_so(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing promises enough, here because that is the whole scale: most of the time."""
-    monkeypatch.setattr(acquisition, "LUCK", 1.0)
+    monkeypatch.setattr(acquisition, "LEAST_GAIN", 1.0)
     records = history(study, 12, 0)
     origins = [propose(study, seed, records, RUNGS[-1]).origin for seed in range(12)]
     lucky = [o for o in origins if o.startswith("random, since 12 learning curves promise little")]

@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.acquisition import repeated
 from search.coordinates import Axes
-from search.sampler import CURVE, LUCKY, CurveSampler
+from search.sampler import AT_RANDOM, CURVE, CurveSampler
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -71,7 +71,7 @@ def explore(sampler: BaseSampler, *, curves: bool, seed: int) -> list[float]:
         trial = study.ask(SPACE)
         value = final(**trial.params)
         study.tell(trial, value)
-        if LUCKY not in study.get_trials()[-1].system_attrs:
+        if AT_RANDOM not in study.get_trials()[-1].system_attrs:
             found.append(value)
     return found
 
