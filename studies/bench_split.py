@@ -1,24 +1,25 @@
-"""`python -m studies.bench_split --data FOLDER`: how much of a budget should be search?
+"""`python -m studies.bench_split --data FOLDER --out FILE`: how much of a budget should be search?
 
 Whole jobs on LCBench's recorded curves (`studies.bench_search.lcbench` says where the folder comes
-from): brackets of successive halving over configs at random, the default first; then the winner is
-trained on with what is left, to 52 epochs at most. The planner and the rule are those of real jobs:
+from): brackets of successive halving, the default config first; then the winner is trained on with
+what is left, to 52 epochs at most. The planner and the rule are those of real jobs:
 `search.planner.ladder` sizes the brackets and rungs, `search.split.decide` ends the search. They
 are compared with fixed splits, and with spending everything on the default config. Told is the
 accuracy of the final run, mean over data sets; budgets are in full runs of the default config. A
 control, `never ended`, plans the same and searches for as long as the final run's least share
-allows: what the decision itself is worth. `--proposals` adds jobs that are decided likewise and
-whose configs are not random: from Optuna's TPE, as it is told of ended trials, or from the learning
-curves of all.
+allows: what the decision itself is worth. Configs come from the learning curves of all trials, as
+in real jobs, or, with `--proposals`, from Optuna's TPE, as it is told of ended trials, or they are
+random. What was measured is kept in --out and not measured again.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,16 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from search.cli import Parser, guarded
-from search.errors import BadInput
 from search.planner import SMALLEST_BRACKET, Costs, bracket_cost, ladder
 from search.proposals import STARTUP_TRIALS, seed_of
 from search.pruning import quota
 from search.split import LEAST_FINAL, TRIALS, decide
 from studies import Study
-from studies.bench_search.compare import mean_and_error, wilcoxon
+from studies.bench_search import compare
+from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets
 from studies.bench_search.lcbench import EPOCHS, Surrogate
 from studies.bench_search.ours import axes_of, distribution, propose
+from studies.bench_search.results import Results
 from studies.catalog import find
 from studies.recorded import Config, Exhausted, Meter, Problem, Run
 
@@ -47,8 +49,9 @@ TPE_STARTUP = 10
 """Trials that must have ended before TPE is asked."""
 FIXED = (0.1, 0.25, 0.5, 0.75)
 DECIDED, DEFAULT, NEVER = "decided", "default", "never ended"
-RANDOM, TPE, CURVES = "random", "tpe", "curves"
+SOURCES = RANDOM, TPE, CURVES = "random", "tpe", "curves"
 BUDGETS = (0.5, 1.0, 2.0, 4.0, 8.0)
+SUITE, UNIT = "lcbench-jobs", "full runs of the default"
 
 
 @dataclass(kw_only=True)
@@ -229,100 +232,90 @@ class Replay:
         return bracket_cost(size, self.tokens, self.costs(), self.study.eta)
 
 
-def default_only(problem: Problem, budget_s: float) -> float:
-    """Accuracy when everything is spent on the default config."""
-    return Replay(problem=problem, budget_s=budget_s, seed=0, share=0.0, study=find("demo")).final()
-
-
-def measure(
-    surrogate: Surrogate,
-    sets: Sequence[str],
-    budgets: Sequence[float],
-    seeds: int,
-    proposals: Sequence[str] = (),
-) -> dict[str, dict[str, dict[str, float]]]:
-    """budget -> split -> data set -> mean accuracy of the final run."""
+def ways(proposals: Sequence[str], budgets: Sequence[float]) -> dict[str, Way[Problem]]:
+    """How the budget may be split, for `Bench`: all with the first proposals, and decided ones."""
     study = replace(find("demo"), first_rung_tokens=FIRST_RUNG * EPOCH, bracket=9)
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name in sets:
-        problem = surrogate.problem(name)
+
+    def finals(
+        problem: Problem,
+        seed: int,
+        *,
+        source: str = RANDOM,
+        share: float | None = None,
+        ends: bool = True,
+    ) -> list[tuple[float, float]]:
         full_s = problem.measure(problem.default(), EPOCHS).seconds
-        for budget in budgets:
-            rows = found.setdefault(f"{budget:g}", {})
-            rows.setdefault(DEFAULT, {})[name] = default_only(problem, budget * full_s)
-            kinds = [(f"{share:.0%} search", share, True) for share in FIXED]
-            splits = [*kinds, (NEVER, None, False), (DECIDED, None, True)]
-            ways = [(*split, RANDOM) for split in splits]
-            ways += [(f"{DECIDED}, {source}", None, True, source) for source in proposals]
-            for key, share, ends, source in ways:
-                finals = [
-                    Replay(
-                        problem=problem,
-                        budget_s=budget * full_s,
-                        seed=seed,
-                        share=share,
-                        study=study,
-                        ends=ends,
-                        proposals=source,
-                    ).run()
-                    for seed in range(seeds)
-                ]
-                rows.setdefault(key, {})[name] = statistics.fmean(finals)
+        jobs = {
+            budget: Replay(
+                problem=problem,
+                budget_s=budget * full_s,
+                seed=seed,
+                share=share,
+                study=study,
+                ends=ends,
+                proposals=source,
+            )
+            for budget in budgets
+        }
+        return [(budget, job.run()) for budget, job in jobs.items()]
+
+    first = proposals[0]
+    found: dict[str, Way[Problem]] = {DEFAULT: partial(finals, share=0.0)}
+    for share in FIXED:
+        found[named(f"{share:.0%} search", first)] = partial(finals, source=first, share=share)
+    found[named(NEVER, first)] = partial(finals, source=first, ends=False)
+    for source in proposals:
+        found[named(DECIDED, source)] = partial(finals, source=source)
     return found
 
 
-def compared(rows: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """Per split: mean, and how much better the decided one is (Wilcoxon over data sets)."""
-    told = {}
-    for name, by_set in rows.items():
-        mean, error = mean_and_error(list(by_set.values()))
-        told[name] = {"mean": mean, "error": error}
-        if name != DECIDED:
-            ahead = [rows[DECIDED][key] - value for key, value in by_set.items()]
-            gap, gap_error = mean_and_error(ahead)
-            told[name] |= {"decided_ahead": gap, "ahead_error": gap_error, "p": wilcoxon(ahead)}
-    return told
+def named(split: str, source: str) -> str:
+    """A split and where its configs come from."""
+    return f"{split}, {source}"
+
+
+def facts(results: Results, options: argparse.Namespace) -> dict[str, Any]:
+    """What is kept beside the scores."""
+    words = ["python -m studies.bench_split --data", options.data.name]
+    for flag in ("seeds", "budgets", "datasets", "proposals"):
+        value = getattr(options, flag)
+        if value:
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{flag}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
+    pair = named(DECIDED, options.proposals[0])
+    return {"command": " ".join(words), "summary": compare.summary(results.scores, pair)}
 
 
 def work(arguments: Sequence[str] | None) -> int:
-    """Measure, print, and write if asked to."""
+    """Measure, print, and write."""
     parser = Parser("python -m studies.bench_split", str(__doc__))
     parser.add_argument("--data", type=Path, required=True, help="folder of the surrogate")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--out", type=Path, required=True, help="JSON file")
+    parser.add_argument("--seeds", type=int, default=10, help="jobs per split and data set")
     parser.add_argument("--budgets", type=float, nargs="+", default=list(BUDGETS))
-    parser.add_argument("--datasets", nargs="+", metavar="NAME", help="default: all")
+    parser.add_argument("--datasets", nargs="+", metavar="N|NAME", help="default: all")
     parser.add_argument(
-        "--proposals", nargs="+", choices=(TPE, CURVES), default=[], help="other than at random"
+        "--proposals",
+        nargs="+",
+        choices=SOURCES,
+        default=[CURVES],
+        help="where configs come from; the fixed splits are measured with the first of these only",
     )
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        raise BadInput(f"--seeds {options.seeds}: give at least 1")
-    for budget in options.budgets:
-        if not 0 < budget < math.inf:
-            raise BadInput(f"--budgets {budget:g}: give a positive number")
-    if options.json and not options.json.parent.is_dir():
-        raise BadInput(f"--json {options.json}: there is no folder {options.json.parent}")
+    check_numbers(options)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     surrogate = Surrogate(options.data, log_time=True)
-    sets = options.datasets or surrogate.sets
-    for name in sets:
-        if name not in surrogate.sets:
-            raise BadInput(f"--datasets {name}: choose from {', '.join(surrogate.sets)}")
-    found = measure(surrogate, sets, options.budgets, options.seeds, options.proposals)
-    told = {budget: compared(rows) for budget, rows in found.items()}
-    for budget, splits in told.items():
-        print(f"{budget} full runs: accuracy of the final run, {len(sets)} sets x {options.seeds}")
-        for name, t in splits.items():
-            text = f"  {name:<15} {t['mean']:.4f} ± {t['error']:.4f}"
-            if name != DECIDED:
-                text += (
-                    f"   decided {t['decided_ahead']:+.4f} ± {t['ahead_error']:.4f}, p {t['p']:.2g}"
-                )
-            print(text)
-    if options.json:
-        facts = {"seeds": options.seeds, "sets": list(sets), "compared": told, "accuracy": found}
-        options.json.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    sets = chosen_sets("LCBench", surrogate.sets, options.datasets)
+    results = Results(options.out, SUITE, UNIT)
+    bench = Bench(
+        surrogate.problem, ways(options.proposals, options.budgets), options.budgets, options.seeds
+    )
+    bench.measure(results, sets, lambda: results.save(facts(results, options)))
+    results.save(facts(results, options))
+    pair = named(DECIDED, options.proposals[0])
+    for line in compare.lines(compare.summary(results.scores, pair), pair, UNIT):
+        print(line)
+    print(f"kept in {options.out}")
     return 0
 
 

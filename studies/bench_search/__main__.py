@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import Any
 
 import optuna
 
-from search.budget import format_seconds
-from search.cli import Parser, guarded, told
+from search.cli import Parser, guarded
 from search.errors import BadInput
 from studies.bench_search import compare, lcbench, peers, peft, plot, regmix
+from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets
 from studies.bench_search.methods import METHODS, Method, run
 from studies.bench_search.results import Results
 from studies.bench_search.suite import Suite, Task
@@ -73,34 +72,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def check_numbers(options: argparse.Namespace) -> None:
-    """Raise BadInput where `--seeds` or `--budgets` cannot be searched with."""
-    if options.seeds < 1:
-        raise BadInput(f"--seeds {options.seeds}: give at least 1")
-    for budget in options.budgets or []:
-        if not 0 < budget < float("inf"):
-            raise BadInput(f"--budgets {budget:g}: give a positive number")
-
-
-def chosen_sets(suite: Suite, asked: Sequence[str] | None) -> Sequence[str]:
-    """Problems to search.
-
-    Raises:
-        BadInput: the suite has none of this name.
-    """
-    if not asked:
-        return suite.sets
-    if len(asked) == 1 and asked[0] not in suite.sets and asked[0].isdecimal():
-        count = int(asked[0])
-        if not 1 <= count <= len(suite.sets):
-            raise BadInput(f"--datasets {count}: {suite.name} has 1 to {len(suite.sets)}")
-        return suite.sets[:count]
-    for name in asked:
-        if name not in suite.sets:
-            raise BadInput(f"--datasets {name}: {suite.name} has {', '.join(suite.sets)}")
-    return asked
-
-
 def chosen_methods(
     suite: Suite, there: Mapping[str, Method], asked: Sequence[str] | None, stepwise: bool
 ) -> dict[str, Method]:
@@ -122,72 +93,28 @@ def chosen_methods(
     }
 
 
-class Bench:
-    """The searches that are left to do, and their progress."""
+def ways(
+    suite: Suite, methods: Mapping[str, Method], budgets: Sequence[float]
+) -> dict[str, Way[Task]]:
+    """The searches of a suite, for `Bench`."""
+    return {
+        name: partial(searched, suite, method, sorted(budgets)) for name, method in methods.items()
+    }
 
-    def __init__(
-        self, suite: Suite, methods: Mapping[str, Method], budgets: Sequence[float], seeds: int
-    ) -> None:
-        self.suite, self.methods, self.budgets = suite, methods, sorted(budgets)
-        self.seeds = range(seeds)
-        self._took: dict[str, list[float]] = {}
-        self._left: dict[str, int] = {}
 
-    def todo(self, results: Results, name: str) -> list[tuple[str, int]]:
-        """(method, seed) of a problem that were not measured at every budget."""
-        return [
-            (method, seed)
-            for method in self.methods
-            for seed in self.seeds
-            if not all(results.has(method, name, budget, seed) for budget in self.budgets)
-        ]
-
-    def measure(self, results: Results, sets: Sequence[str], save: Callable[[], None]) -> None:
-        """Run what is left, keeping results as they come."""
-        todo = {name: self.todo(results, name) for name in sets}
-        for work in todo.values():
-            for method, _ in work:
-                self._left[method] = self._left.get(method, 0) + 1
-        for place, (name, work) in enumerate(todo.items()):
-            task = self.suite.load(name) if work else None
-            last = None
-            for method, seed in work:
-                assert task is not None  # noqa: S101  # there is work
-                if last not in (None, method):
-                    save()
-                last = method
-                where = f"{name} ({place + 1} of {len(sets)}), {method}, seed {seed}"
-                told(f"{where}{self._time_left()}")
-                began = time.monotonic()
-                for budget, score in self._search(task, method, seed):
-                    results.add(method, name, budget, seed, score)
-                self._took.setdefault(method, []).append(time.monotonic() - began)
-                self._left[method] -= 1
-            if work:
-                save()
-                told("")
-            print(f"{name} ({place + 1} of {len(sets)}): done{self._time_left()}", flush=True)
-
-    def _search(self, task: Task, name: str, seed: int) -> list[tuple[float, float]]:
-        """(budget, score) at each budget."""
-        method = self.methods[name]
-        limits = [(budget, self.suite.seconds(task, budget)) for budget in self.budgets]
-        if method.anytime and (method.anytime_on_tables or not task.problem.table):
-            meter = run(method.search, task.problem, limits[-1][1], seed)
-            return [(budget, task.scale.score(meter.by(limit))) for budget, limit in limits]
-        found = []
-        for budget, limit in limits:
-            meter = run(method.search, task.problem, limit, seed)
-            found.append((budget, task.scale.score(meter.by(limit))))
-        return found
-
-    def _time_left(self) -> str:
-        if not self._took:
-            return ""
-        means = {name: sum(took) / len(took) for name, took in self._took.items()}
-        typical = sum(means.values()) / len(means)
-        seconds = sum(count * means.get(name, typical) for name, count in self._left.items())
-        return f", about {format_seconds(seconds)} left"
+def searched(
+    suite: Suite, method: Method, budgets: Sequence[float], task: Task, seed: int
+) -> list[tuple[float, float]]:
+    """(budget, score) at each budget, in order."""
+    limits = [(budget, suite.seconds(task, budget)) for budget in budgets]
+    if method.anytime and (method.anytime_on_tables or not task.problem.table):
+        meter = run(method.search, task.problem, limits[-1][1], seed)
+        return [(budget, task.scale.score(meter.by(limit))) for budget, limit in limits]
+    found = []
+    for budget, limit in limits:
+        meter = run(method.search, task.problem, limit, seed)
+        found.append((budget, task.scale.score(meter.by(limit))))
+    return found
 
 
 def facts(results: Results, pair: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -218,7 +145,7 @@ def work(arguments: Sequence[str] | None) -> int:
         others = peers.Peers(options.peers_python)
         there |= others.methods()
     try:
-        sets = chosen_sets(suite, options.datasets)
+        sets = chosen_sets(suite.name, suite.sets, options.datasets)
         stepwise = suite.load(sets[0]).problem.full > 1
         methods = chosen_methods(suite, there, options.methods, stepwise)
         results = Results(options.out, suite.name, suite.unit)
@@ -226,7 +153,8 @@ def work(arguments: Sequence[str] | None) -> int:
             if name not in methods:
                 raise BadInput(f"--again {name}: it is not among {', '.join(methods)}")
             results.forget(name)
-        bench = Bench(suite, methods, options.budgets or suite.budgets, options.seeds)
+        budgets = options.budgets or suite.budgets
+        bench = Bench(suite.load, ways(suite, methods, budgets), budgets, options.seeds)
         bench.measure(results, sets, lambda: results.save(facts(results, options.pair, options)))
     finally:
         if others is not None:

@@ -17,7 +17,7 @@ from search.cli import Parser, guarded
 from search.coordinates import Array
 from search.surrogate import START, WANDERING, Curve, CurveModel
 from studies.bench_search import lcbench
-from studies.bench_search.__main__ import check_numbers, chosen_sets
+from studies.bench_search.bench import check_numbers, chosen_sets
 from studies.bench_search.halving import mo_asha
 from studies.bench_search.methods import METHODS, Search, run
 from studies.bench_search.ours import axes_of, runs_of
@@ -90,7 +90,7 @@ def work(arguments: Sequence[str] | None) -> int:
     search = METHODS[options.method].search
     start = START if options.proposals else WANDERING
     kinds: dict[float, tuple[list[Array], list[Array]]] = {}
-    for name in chosen_sets(suite, options.datasets):
+    for name in chosen_sets(suite.name, suite.sets, options.datasets):
         task = suite.load(name)
         for budget in options.budgets or suite.budgets:
             found = [

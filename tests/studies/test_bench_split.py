@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from dataclasses import replace
@@ -13,15 +14,19 @@ import pytest
 from search.split import LEAST_FINAL
 from studies.bench_search.lcbench import EPOCHS
 from studies.bench_split import (
+    CURVES,
     DECIDED,
     DEFAULT,
     EPOCH,
     FIRST_RUNG,
     FIXED,
+    NEVER,
+    RANDOM,
+    TPE,
     Replay,
-    compared,
-    default_only,
     main,
+    named,
+    ways,
 )
 from studies.catalog import find
 from studies.recorded import Config, Parameter, Point, Problem
@@ -64,7 +69,7 @@ LENGTH_MATTERS = problem(apart=0.002, gain=0.6)
 def test_everything_on_the_default_is_one_run_of_it(budget_s: float, epochs: int) -> None:
     """As long as the budget allows, and no longer than the recorded curve."""
     of = LENGTH_MATTERS
-    assert default_only(of, budget_s) == of.measure(of.default(), epochs).accuracy
+    assert replay(of, budget_s, 0.0).run() == of.measure(of.default(), epochs).accuracy
 
 
 @pytest.mark.parametrize("share", [*FIXED, None])
@@ -126,22 +131,79 @@ def test_the_decided_split_is_near_the_best_fixed_one(of: Problem) -> None:
     }
     decided = finals.pop(None)
     assert decided >= max(finals.values()) - 0.01
-    assert decided >= default_only(of, 2 * FULL_S)
+    assert decided >= replay(of, 2 * FULL_S, 0.0).run()
 
 
-def test_the_decided_split_is_compared_with_each_other_one() -> None:
-    """By the mean of the data sets' gaps."""
-    rows = {
-        DEFAULT: {"a": 0.5, "b": 0.5, "c": 0.6},
-        "50% search": {"a": 0.7, "b": 0.8, "c": 0.9},
-        DECIDED: {"a": 0.7, "b": 0.9, "c": 0.9},
-    }
+def test_all_splits_get_the_same_proposals_and_the_decided_one_others_too() -> None:
+    """So that what is compared is the split alone; each way gives its accuracy at each budget."""
+    found = ways([CURVES, RANDOM], [0.5, 1.0])
+    splits = [f"{share:.0%} search" for share in FIXED] + [NEVER, DECIDED]
+    assert [*found] == [DEFAULT, *(named(s, CURVES) for s in splits), named(DECIDED, RANDOM)]
+    of = RECIPES_MATTER
+    for name, way in found.items():
+        scores = dict(way(of, 1))
+        assert [*scores] == [0.5, 1.0]
+        if name == DEFAULT:
+            assert scores[1.0] == of.measure(of.default(), EPOCHS).accuracy
+
+
+@pytest.mark.parametrize("source", [TPE, CURVES])
+def test_proposals_learn_from_the_trials(source: str) -> None:
+    """Where one end of an axis is best, the trials after the first dozen are nearer to it."""
+    of = RECIPES_MATTER
+
+    def found(proposals: str) -> float:
+        job = replace(replay(of, 8 * FULL_S, None, seed=1), proposals=proposals)
+        job.run()
+        return statistics.fmean(float(run.config["x"]) for run in job.meter.runs[12:])
+
+    assert found(source) > found(RANDOM) + 0.1
+
+
+def test_the_command_keeps_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told and kept are means and paired differences; a second call measures only what is new."""
     pytest.importorskip("scipy")
-    told = compared(rows)
-    assert told[DEFAULT]["decided_ahead"] == pytest.approx(0.3)
-    assert told["50% search"]["decided_ahead"] == pytest.approx(0.1 / 3)
-    assert told[DECIDED]["mean"] == pytest.approx(2.5 / 3)
-    assert "p" not in told[DECIDED]
+    measured: list[int] = []
+    monkeypatch.setattr("studies.bench_split.Surrogate", lambda *_, **__: MadeUp())
+    run = Replay.run
+
+    def counted(job: Replay) -> float:
+        measured.append(job.seed)
+        return run(job)
+
+    monkeypatch.setattr(Replay, "run", counted)
+    out = tmp_path / "jobs.json"
+    command = ["--data", str(tmp_path), "--out", str(out), "--budgets", "1", "--proposals", RANDOM]
+    assert main([*command, "--seeds", "1"]) == 0
+    assert set(measured) == {0}
+    measured.clear()
+    assert main([*command, "--seeds", "2"]) == 0
+    assert set(measured) == {1}
+    told = capsys.readouterr().out
+    assert "1 full runs of the default: mean score" in told
+    facts = json.loads(out.read_text(encoding="utf-8"))
+    assert facts["command"].endswith("--seeds 2 --budgets 1 --proposals random")
+    against = facts["summary"]["1"]["against"][named(DECIDED, RANDOM)]
+    scores = facts["scores"]
+    gap = statistics.fmean(
+        scores[named(DECIDED, RANDOM)][name]["1"][seed] - scores[DEFAULT][name]["1"][seed]
+        for name in MadeUp.sets
+        for seed in ("0", "1")
+    )
+    assert gap > 0
+    assert against[DEFAULT]["difference"] == pytest.approx(gap, abs=1e-4)
+
+
+class MadeUp:
+    """In the place of LCBench's surrogate."""
+
+    sets = ("apart", "alike")
+
+    def problem(self, name: str) -> Problem:
+        """One of two."""
+        return {"apart": RECIPES_MATTER, "alike": LENGTH_MATTERS}[name]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +213,6 @@ def test_the_decided_split_is_compared_with_each_other_one() -> None:
         (("--budgets", "1", "nan"), "--budgets nan: give a positive number"),
         (("--budgets", "inf"), "--budgets inf: give a positive number"),
         (("--budgets", "0"), "--budgets 0: give a positive number"),
-        (("--json", "/nowhere/x.json"), "--json /nowhere/x.json: there is no folder /nowhere"),
         ((), "give the folder `lcbench` of github.com/slds-lmu/yahpo_data"),
     ],
 )
@@ -161,7 +222,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     """Before anything is measured."""
     if not more:
         pytest.importorskip("onnxruntime")
-    assert main(["--data", str(tmp_path), *more]) == 2
+    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "x.json"), *more]) == 2
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
