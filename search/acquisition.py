@@ -120,8 +120,8 @@ def _sought(
 
 
 def repeated(axes: Axes, points: Array, tried: Array) -> NDArray[np.bool_]:
-    """Which of the points [n, axes] are, as parameters, the same as one of `tried` or nearly so."""
-    gaps = axes.differences(axes.encode(axes.decode_all(points)), tried)
+    """Which of the points [n, axes], exact ones, are the same as one of `tried` or nearly so."""
+    gaps = axes.differences(points, tried)
     found: NDArray[np.bool_] = gaps.sum(axis=0).min(axis=1) < REPEAT**2
     return found
 
