@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import difflib
 import io
 import os
 import sys
@@ -36,11 +37,24 @@ def _spelt(error: UnicodeError) -> tuple[str, int]:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but with errors of one line and no abbreviated flags."""
+    """argparse with errors of one line, without abbreviated flags; it guesses at misspelt ones."""
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         """`prog` as the user types it."""
         super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
+
+    def parse_known_args(  # type: ignore[override]  # of argparse's overloads the one in use
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As argparse does, but a flag that there is not is told before one that is missing."""
+        words = sys.argv[1:] if args is None else list(args)
+        for word in words[: words.index("--")] if "--" in words else words:
+            flag = word.partition("=")[0]
+            if flag.startswith("--") and flag not in self._option_string_actions:
+                near = difflib.get_close_matches(flag, self._option_string_actions, 1)
+                hint = f", did you mean {near[0]}?" if near else ""
+                self.error(f"unrecognized arguments: {flag}{hint}")
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise BadInput instead of printing the usage."""
