@@ -79,7 +79,8 @@ def best_new(
     if allowed is not None:
         if not len(allowed):
             return None
-        points, scores = allowed, score(allowed)
+        points = rng.permutation(allowed)  # of equals not the first ones listed
+        scores = score(points)
     else:
         points, scores = _sought(outlook, rng, score)
     left = fresh(points)

@@ -6,9 +6,10 @@ the most hypervolume per second, by a surrogate that learns from all curves so f
 (`search.surrogate`), so that cheap recipes are tried before dear ones that promise as much; and
 sometimes one at random (`search.acquisition`).
 
-The rows of a table teach nothing of each other, and there are only so many. So none is promoted
-before all have been begun or half of the budget is spent (Egele et al. 2023, arXiv 2307.15422), and
-once all have been begun the best that wait go on, whatever their share.
+The rows of a table teach nothing of each other, and there are only so many. Where first looks at
+all are foreseen to take half of the budget at most, all are begun first (Egele et al. 2023,
+arXiv 2307.15422); then the best go on, whatever their share, until that half is spent. Where there
+is no time for that, nothing waits for being dear.
 """
 
 from __future__ import annotations
@@ -56,13 +57,30 @@ def search(problem: Problem, meter: Meter, seed: int) -> None:
     axes = axes_of(problem)
     steps = sorted({problem.step_at(share) for share in RUNGS})
     while True:
-        most_s = PATIENCE * meter.spent_s
-        screened = not problem.table or meter.spent_s >= SCREENING * meter.budget_s
-        run = promotable(problem, meter, steps, most_s=most_s) if screened else None
+        looking = problem.table and looks_first(meter, steps[0])
+        most_s = math.inf if problem.table and meter.untried() else PATIENCE * meter.spent_s
+        run = None if looking else promotable(problem, meter, steps, most_s=most_s)
         run = run or _begin(problem, meter, axes, rng) or promotable(problem, meter, steps, eta=1)
         if run is None:
             return
         run.train(following(steps, run))
+
+
+def looks_first(meter: Meter, step: int) -> bool:
+    """Whether a table's rows are begun before any is promoted by its rung.
+
+    So in the first half of the budget, if all can be begun in it, as foreseen.
+
+    Args:
+        meter: runs so far.
+        step: of a first look.
+    """
+    half_s = SCREENING * meter.budget_s
+    seen = [run.points[step].seconds for run in meter.runs if step in run.points]
+    if len(seen) < STARTUP:
+        return True
+    rows = len(seen) + len(meter.untried())
+    return meter.spent_s < half_s and sum(seen) / len(seen) * rows <= half_s
 
 
 def _begin(

@@ -19,6 +19,9 @@ Asks = Generator[Ask, list[float], None]
 """Yields what is to be run; is sent the goals that were reached, lower is better."""
 FIRST, ETA = 1, 3
 """First rung, in steps, and the reduction factor: the defaults of both libraries' papers."""
+TABLE_DESIGN = 5
+"""PriMO's initial design on a table, in full runs. As many as there are axes, its default, would be
+one: it has no full run by then, and stops with an error."""
 
 
 def syne_tune_moasha(job: dict[str, Any]) -> Asks:
@@ -84,7 +87,10 @@ def neps(job: dict[str, Any], *, primo: bool) -> Asks:
     space = type("Space", (library.PipelineSpace,), axes)()
     classic = convert_neps_to_classic_search_space(space)
     if primo:
-        optimizer: Any = algorithms.primo(classic, eta=ETA, prior_centers={})
+        begin = TABLE_DESIGN if len(job["parameters"]) == 1 else "ndim"
+        optimizer: Any = algorithms.primo(
+            classic, eta=ETA, prior_centers={}, initial_design_size=begin
+        )
     else:
         optimizer = algorithms.moasha(classic, eta=ETA)
     session = library.AskAndTell(optimizer=optimizer)
