@@ -137,12 +137,14 @@ def summary(scores: Scores, method: str) -> dict[str, Any]:
 def lines(found: Mapping[str, Any], method: str, unit: str) -> list[str]:
     """The summary for people."""
     told = []
+    names = {name for facts in found.values() for name in facts["methods"]}
+    width = max(map(len, names), default=0) + 2
     for budget, facts in found.items():
         told.append(f"{budget} {unit}: mean score ± standard error over problems / over seeds")
         ranked = sorted(facts["methods"].items(), key=lambda kv: -kv[1]["mean"])
         for name, m in ranked:
             text = (
-                f"  {name:<18}{m['mean']:.3f} ± {m['error_over_problems']:.3f} / "
+                f"  {name:<{width}}{m['mean']:.3f} ± {m['error_over_problems']:.3f} / "
                 f"{m['error_over_seeds']:.3f}  ({m['problems']:g} × {m['seeds']:g})"
             )
             against = facts["against"][method].get(name)
