@@ -36,7 +36,7 @@ EPILOG = (
     "of github.com/sail-sg/regmix. Needs pip install recipe-search[bench]. The methods "
     f"{', '.join(peers.NAMES)} need an environment of their own: python3 -m venv peers; "
     "peers/bin/pip install torch syne-tune==0.16.0 neural-pipeline-search==0.17.0; then "
-    "--peers-python peers/bin/python. PriMO takes about a minute a search."
+    "--peers-python peers/bin/python. PriMO takes from a quarter of a minute to twelve a search."
 )
 
 

@@ -12,6 +12,8 @@ from search.cli import told
 from search.errors import BadInput
 from studies.bench_search.results import Results
 
+KEEP_S = 30.0
+"""Seconds of measuring that may be lost at most, but for the search in progress."""
 Task = TypeVar("Task")
 Way = Callable[[Task, int], Sequence[tuple[float, float]]]
 """(problem, seed) -> (budget, score) at each budget."""
@@ -83,14 +85,11 @@ class Bench(Generic[Task]):
         for work in todo.values():
             for way, _ in work:
                 self._left[way] = self._left.get(way, 0) + 1
+        kept = time.monotonic()
         for place, (name, work) in enumerate(todo.items()):
             task = self._load(name) if work else None
-            last = None
             for way, seed in work:
                 assert task is not None  # noqa: S101  # there is work
-                if last not in (None, way):
-                    save()
-                last = way
                 where = f"{name} ({place + 1} of {len(names)}), {way}, seed {seed}"
                 told(f"{where}{self._time_left()}")
                 began = time.monotonic()
@@ -98,6 +97,9 @@ class Bench(Generic[Task]):
                     results.add(way, name, budget, seed, score)
                 self._took.setdefault(way, []).append(time.monotonic() - began)
                 self._left[way] -= 1
+                if time.monotonic() - kept >= KEEP_S:
+                    save()
+                    kept = time.monotonic()
             if work:
                 save()
                 told("")

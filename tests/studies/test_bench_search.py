@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from search.errors import BadInput, WorkerFailed
 from studies.bench_search import compare, halving, lcbench, peers, plot
 from studies.bench_search.__main__ import main
+from studies.bench_search.bench import Bench
 from studies.bench_search.methods import METHODS, run
 from studies.bench_search.ours import STARTUP
 from studies.bench_search.results import Results
@@ -311,6 +312,31 @@ def test_results_are_found_again(tmp_path: Path) -> None:
     assert not again.has("tpe", "3945", 5.0, 1)
     again.forget("tpe")
     assert not again.has("tpe", "3945", 5.0, 0)
+
+
+def test_an_interrupted_benchmark_keeps_what_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow searches are kept one by one; the next call measures only what is missing."""
+    monkeypatch.setattr("studies.bench_search.bench.KEEP_S", 0.0)
+    measured: list[int] = []
+
+    def way(_: str, seed: int) -> list[tuple[float, float]]:
+        measured.append(seed)
+        if measured == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return [(1.0, seed / 10)]
+
+    def go() -> Results:
+        results = Results(tmp_path / "scores.json", "made up", "full runs")
+        Bench(str, {"slow": way}, [1.0], 4).measure(results, ["a"], lambda: results.save({}))
+        return results
+
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    assert measured == [0, 1, 2]
+    assert go().scores["slow"]["a"]["1"] == {"0": 0.0, "1": 0.1, "2": 0.2, "3": 0.3}
+    assert measured == [0, 1, 2, 2, 3]
 
 
 def test_a_file_of_something_else_is_not_written_over(tmp_path: Path) -> None:
