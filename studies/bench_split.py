@@ -34,7 +34,7 @@ from search.pruning import quota
 from search.split import LEAST_FINAL, TRIALS, decide
 from studies import Study
 from studies.bench_search import compare
-from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets
+from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets, command
 from studies.bench_search.lcbench import EPOCHS, Surrogate
 from studies.bench_search.ours import axes_of, distribution, propose
 from studies.bench_search.results import Results
@@ -245,19 +245,21 @@ def ways(proposals: Sequence[str], budgets: Sequence[float]) -> dict[str, Way[Pr
         ends: bool = True,
     ) -> list[tuple[float, float]]:
         full_s = problem.measure(problem.default(), EPOCHS).seconds
-        jobs = {
-            budget: Replay(
-                problem=problem,
-                budget_s=budget * full_s,
-                seed=seed,
-                share=share,
-                study=study,
-                ends=ends,
-                proposals=source,
+        return [
+            (
+                budget,
+                Replay(
+                    problem=problem,
+                    budget_s=budget * full_s,
+                    seed=seed,
+                    share=share,
+                    study=study,
+                    ends=ends,
+                    proposals=source,
+                ).run(),
             )
             for budget in budgets
-        }
-        return [(budget, job.run()) for budget, job in jobs.items()]
+        ]
 
     first = proposals[0]
     found: dict[str, Way[Problem]] = {DEFAULT: partial(finals, share=0.0)}
@@ -277,13 +279,11 @@ def named(split: str, source: str) -> str:
 def facts(results: Results, options: argparse.Namespace) -> dict[str, Any]:
     """What is kept beside the scores."""
     words = ["python -m studies.bench_split --data", options.data.name]
-    for flag in ("seeds", "budgets", "datasets", "proposals"):
-        value = getattr(options, flag)
-        if value:
-            values = value if isinstance(value, list) else [value]
-            words += [f"--{flag}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
     pair = named(DECIDED, options.proposals[0])
-    return {"command": " ".join(words), "summary": compare.summary(results.scores, pair)}
+    return {
+        "command": command(words, options, ("seeds", "budgets", "datasets", "proposals")),
+        "summary": compare.summary(results.scores, pair),
+    }
 
 
 def work(arguments: Sequence[str] | None) -> int:
@@ -311,9 +311,9 @@ def work(arguments: Sequence[str] | None) -> int:
         surrogate.problem, ways(options.proposals, options.budgets), options.budgets, options.seeds
     )
     bench.measure(results, sets, lambda: results.save(facts(results, options)))
-    results.save(facts(results, options))
-    pair = named(DECIDED, options.proposals[0])
-    for line in compare.lines(compare.summary(results.scores, pair), pair, UNIT):
+    kept = facts(results, options)
+    results.save(kept)
+    for line in compare.lines(kept["summary"], named(DECIDED, options.proposals[0]), UNIT):
         print(line)
     print(f"kept in {options.out}")
     return 0
@@ -321,7 +321,9 @@ def work(arguments: Sequence[str] | None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
-    return guarded(lambda: work(arguments), "stopped")
+    return guarded(
+        lambda: work(arguments), "stopped; the same command goes on from what was measured"
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import optuna
 from search.cli import Parser, guarded
 from search.errors import BadInput
 from studies.bench_search import compare, lcbench, peers, peft, plot, regmix
-from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets
+from studies.bench_search.bench import Bench, Way, check_numbers, chosen_sets, command
 from studies.bench_search.methods import METHODS, Method, run
 from studies.bench_search.results import Results
 from studies.bench_search.suite import Suite, Task
@@ -119,20 +119,14 @@ def searched(
 
 def facts(results: Results, pair: str, options: argparse.Namespace) -> dict[str, Any]:
     """What is kept beside the scores."""
+    words = ["python -m studies.bench_search --data", options.data.name]
     return {
-        "command": " ".join(_told(options)),
+        "command": command(
+            words, options, ("suite", "seeds", "pair", "budgets", "methods", "datasets")
+        ),
         "versions": {"python": platform.python_version(), "optuna": optuna.__version__},
         "summary": compare.summary(results.scores, pair),
     }
-
-
-def _told(options: argparse.Namespace) -> list[str]:
-    words = ["python -m studies.bench_search --data", options.data.name]
-    words += ["--suite", options.suite, "--seeds", str(options.seeds), "--pair", options.pair]
-    for flag in ("budgets", "methods", "datasets"):
-        if getattr(options, flag):
-            words += [f"--{flag}", *(str(v) for v in getattr(options, flag))]
-    return words
 
 
 def work(arguments: Sequence[str] | None) -> int:
@@ -159,8 +153,9 @@ def work(arguments: Sequence[str] | None) -> int:
     finally:
         if others is not None:
             others.close()
-    found = compare.summary(results.scores, options.pair)
-    results.save(facts(results, options.pair, options))
+    kept = facts(results, options.pair, options)
+    results.save(kept)
+    found = kept["summary"]
     for line in compare.lines(found, options.pair, suite.unit):
         print(line)
     picture = options.out.with_suffix(".png")

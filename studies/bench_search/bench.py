@@ -47,6 +47,17 @@ def chosen_sets(suite: str, there: Sequence[str], asked: Sequence[str] | None) -
     return asked
 
 
+def command(words: Sequence[str], options: argparse.Namespace, flags: Sequence[str]) -> str:
+    """What was typed, to be kept beside the results: `words`, and those flags that have a value."""
+    found = list(words)
+    for flag in flags:
+        value = getattr(options, flag)
+        if value:
+            values = value if isinstance(value, list) else [value]
+            found += [f"--{flag}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
+    return " ".join(found)
+
+
 class Bench(Generic[Task]):
     """Ways to solve problems, to be measured with each seed."""
 
