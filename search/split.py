@@ -1,12 +1,17 @@
 """The split of the budget, decided as the search goes: search on, or train the best for longer?
 
 Both are measured in the final run's loss. More search costs time that the final run then lacks: the
-learning curves so far, extrapolated, say what that time would have brought. More trials may find a
-better recipe: how far the trials so far lie apart says how much the best of some further ones is
-expected to gain. The search ends when the longer final run is worth more.
+learning curves so far say what that time would have brought. They are extrapolated by the power law
+that is fitted to them and by one of half its exponent, whose mean counts: a few points tell little
+of what is far ahead. More trials may find a better recipe: how far the trials so far lie apart says
+how much the best of some further ones is expected to gain, and how far they have drawn together
+from rung to rung says how much of that is left at the final run's end. The search ends when the
+longer final run is worth more.
 
-Measured by `studies.bench_split` (docs/LOG.md): more elaborate estimates, and the gain times 0.3 to
-4, end in the same final accuracy.
+Measured by `studies.bench_split` (docs/LOG.md): where the final run is up to five times as long as
+a trial, more elaborate estimates, and the gain times 0.3 to 4, end in the same final accuracy.
+Where it is fifty times as long, they do not: gains at the top rung, taken as they are, left a final
+run on a GPU a fifth of the time, and the default recipe for the whole time was better.
 """
 
 from __future__ import annotations
@@ -134,13 +139,14 @@ def decide(
     trials = "a further trial" if count == 1 else f"{count} further trials"
     their = "its" if count == 1 else "their"
     curve = _typical(curves)
-    typical = trend(curve)
     longer, shorter = (
-        min(most_tokens, typical.tokens + max(0.0, seconds) / token_s)
+        min(most_tokens, curve[-1][0] + max(0.0, seconds) / token_s)
         for seconds in (left_s, left_s - cost_s)
     )
-    final_gain = typical.at(shorter) - typical.at(longer)
-    search_gain = expected_gain(curves, count)
+    fitted = trend(curve)
+    slower = trend(curve, max(LEAST_DECAY, fitted.decay / 2))
+    final_gain = statistics.fmean(c.at(shorter) - c.at(longer) for c in (fitted, slower))
+    search_gain = expected_gain(curves, count, longer)
     if cost_s > left_s:
         on, why = False, f"there is no time for {trials}, {format_seconds(cost_s)}"
     elif len(curve) < 2:
@@ -174,12 +180,12 @@ def _standing(curve: Curve) -> tuple[float, float]:
     return -len(curve), curve[-1][1]
 
 
-def expected_gain(curves: Sequence[Curve], count: int) -> float:
+def expected_gain(curves: Sequence[Curve], count: int, tokens: float = 0.0) -> float:
     """Nats by which the best of `count` further trials is expected to beat the best so far.
 
     Losses at the first rung are taken as normal, with the spread of the better half: trials that
     went wrong say nothing of the good ones. Of a difference there, the trials that were trained on
-    show how much is left at the top.
+    show how much is left after `tokens`, or at the top rung.
     """
     if len(curves) < TRIALS:
         return math.inf
@@ -196,15 +202,23 @@ def expected_gain(curves: Sequence[Curve], count: int) -> float:
     gain = sum(
         (1 - (1 - normal.cdf(low + (k + 0.5) * width)) ** count) * width for k in range(POINTS)
     )
-    return gain * kept(curves)
+    return gain * kept(curves, tokens)
 
 
-def kept(curves: Sequence[Curve]) -> float:
-    """Share of a difference at the first rung that is left at the top one: a spread's ratio."""
+def kept(curves: Sequence[Curve], tokens: float = 0.0) -> float:
+    """Share of a difference at the first rung that is left after `tokens`, or at the top rung.
+
+    From the first rung to the top one it is the ratio of spreads; beyond, it falls on as the power
+    of the tokens that it fell by between them.
+    """
     top = max(len(curve) for curve in curves)
     there = [curve for curve in curves if len(curve) == top]
-    if top < 2 or len(there) < TRIALS:
-        return KEPT
-    before = statistics.pstdev(curve[0][1] for curve in there)
-    after = statistics.pstdev(curve[-1][1] for curve in there)
-    return min(1.0, max(LEAST_KEPT, after / before)) if before else KEPT
+    at_top = KEPT
+    if top > 1 and len(there) >= TRIALS:
+        before = statistics.pstdev(curve[0][1] for curve in there)
+        after = statistics.pstdev(curve[-1][1] for curve in there)
+        at_top = min(1.0, max(LEAST_KEPT, after / before)) if before else KEPT
+    first, last = (statistics.fmean(curve[k][0] for curve in there) for k in (0, -1))
+    if top < 2 or tokens <= last:
+        return at_top
+    return float(at_top ** (math.log(tokens / first) / math.log(last / first)))

@@ -87,13 +87,19 @@ def pairs(scores: Scores, budget: str, method: str) -> dict[str, dict[str, Any]]
 
 
 def verdict(facts: Mapping[str, Any]) -> str:
-    """`better` or `worse` by the honest test, else `equal`; `open` if too few problems can tell."""
+    """`better` or `worse` by the honest test, else `equal`; `open` if too few problems can tell.
+
+    The test is of ranks: where it finds a difference that the mean does not share, since a few
+    large ones turn that, the verdict is `mixed`.
+    """
     p = facts["p_problems"] if facts["p_problems"] is not None else facts["p_seeds"]
     problems = facts["better"] + facts["equal"] + facts["worse"]
     if 1 < problems < FEWEST:
         return "open"
     if p >= LEVEL:
         return "equal"
+    if (facts["better"] - facts["worse"]) * facts["difference"] < 0:
+        return "mixed"
     return "better" if facts["difference"] > 0 else "worse"
 
 

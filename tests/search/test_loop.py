@@ -35,12 +35,19 @@ def summary_of(simulation: Simulation) -> dict[str, Any]:
     return content
 
 
+def whole_day(path: Path, seed: int = 0) -> Simulation:
+    """A day whose search takes its whole share: several brackets, wherever the rule ends."""
+    simulation = Simulation(path, seed=seed)
+    simulation.changes = {"fixed_split": True}
+    return simulation
+
+
 @pytest.fixture(scope="module")
 def day() -> Iterator[Simulation]:
     """A finished day's search; in memory where the system allows, since a disk's fsync is slow."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=memory) as folder:
-        simulation = Simulation(Path(folder) / "run")
+        simulation = whole_day(Path(folder) / "run")
         simulation.run()
         yield simulation
 
@@ -122,9 +129,9 @@ def proposals(simulation: Simulation) -> list[dict[str, Any]]:
 
 def test_the_same_seed_proposes_the_same_recipes(day: Simulation, tmp_path: Path) -> None:
     """Also on a machine whose timings differ; another seed proposes others."""
-    slower = Simulation(tmp_path / "slower")
+    slower = whole_day(tmp_path / "slower")
     slower.run(tokens_per_s=4900.0)
-    other = Simulation(tmp_path / "other", seed=1)
+    other = whole_day(tmp_path / "other", seed=1)
     other.run()
     shared = min(len(proposals(day)), len(proposals(slower)))
     assert shared > 16
@@ -150,7 +157,7 @@ def test_a_killed_search_resumes_to_the_same_recipe(
     """Killed before or after any work was done: nothing is lost, doubled or trained twice.
 
     Starting again takes time, so that the last trials may not get as far."""
-    simulation = Simulation(tmp_path / "run")
+    simulation = whole_day(tmp_path / "run")
     passed = 0
 
     def kill(_point: str, _trial: str) -> None:
@@ -177,7 +184,7 @@ def test_a_killed_final_run_keeps_its_schedule_and_the_rest_of_the_budget(
     point: str, day: Simulation, tmp_path: Path
 ) -> None:
     """The decay that was planned is carried out after the restart."""
-    simulation = Simulation(tmp_path / "run")
+    simulation = whole_day(tmp_path / "run")
 
     def kill(at: str, trial: str) -> None:
         if (at, trial.partition(" ")[0]) == (point, "final"):
@@ -423,6 +430,24 @@ def test_a_machine_that_turns_out_too_slow_says_what_would_do(tmp_path: Path) ->
     simulation = Simulation(tmp_path / "run", budget_s=1200)
     with pytest.raises(BudgetTooSmall, match="the least that would do is"):
         simulation.run(tokens_per_s=5.0)
+
+
+def test_slow_first_steps_of_a_process_do_not_shorten_the_plan(tmp_path: Path) -> None:
+    """The probe times steps only after as many were made, where a first rung has room for them."""
+    plans = []
+    for name, speed in (("even", 3000.0), ("slow", 1000.0)):
+        simulation = Simulation(tmp_path / name, budget_s=7200)
+        simulation.changes = {"first_rung_tokens": 8192}
+
+        def warm(point: str, trial: str, simulation: Simulation = simulation) -> None:
+            if (point, trial) == ("trained", "0"):
+                assert simulation.objective is not None
+                simulation.objective.tokens_per_s = 3000.0
+
+        simulation.run(fail=warm, tokens_per_s=speed)
+        plans.append(simulation.store().noted("plan"))
+    assert plans[0]["rungs"] == plans[1]["rungs"]
+    assert plans[0]["bracket"] == plans[1]["bracket"]
 
 
 @pytest.mark.parametrize("budget_s", [1800.0, 3600.0, 7200.0, 20000.0, 200000.0])

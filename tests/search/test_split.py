@@ -113,6 +113,67 @@ def test_recipes_far_apart_on_flat_curves_are_searched_on() -> None:
     assert found.reason.startswith("the search goes on: 6 further trials may")
 
 
+def test_of_what_fades_less_is_left_the_longer_the_final_run() -> None:
+    """Differences go on fading as they did from rung to rung; those that last stay."""
+    fading = [
+        [(n, 1 + (2 + gap) * (n / 1000) ** -0.5) for n in RUNGS] for gap in (0.0, 0.1, 0.2, 0.3)
+    ]
+    assert kept(fading) == pytest.approx(1 / 3)
+    assert kept(fading, 9000) == kept(fading, 500) == kept(fading)
+    assert kept(fading, 90_000) == pytest.approx(90**-0.5)
+    assert expected_gain(fading, 3, 90_000) == pytest.approx(expected_gain(fading, 3) / 10**0.5)
+    near, far = (
+        decide(fading, count=1, cost_s=10, left_s=left, token_s=0.01) for left in (90, 39_600)
+    )
+    assert near.search_gain / far.search_gain == pytest.approx(
+        (3_969_000 / 18_000) ** 0.5, rel=1e-3
+    )
+    assert kept(SPREAD, 1e6) == 1.0
+
+
+ON_A_GPU: list[Curve] = [
+    *(
+        list(zip((65_536, 196_608, 589_824), losses, strict=True))
+        for losses in (
+            (2.565, 2.000, 1.595),
+            (2.060, 1.623, 1.393),
+            (1.930, 1.572, 1.401),
+            (1.899, 1.609, 1.482),
+            (2.299, 1.909, 1.618),
+            (1.911, 1.602, 1.439),
+            (1.865, 1.556, 1.371),
+            (1.899, 1.585, 1.424),
+        )
+    ),
+    *(
+        [(65_536, loss)]
+        for loss in (2.142, 3.131, 2.251, 2.956, 1.971, 2.193, 2.249, 2.112, 1.914, 2.056, 1.860)
+    ),
+]
+"""Of docs/evidence/six_skills.py, 4 minutes on one GPU, seed 1."""
+
+
+def test_a_search_on_trials_far_shorter_than_the_final_run_ends() -> None:
+    """At the top rung a further trial promises more than its seconds bring to the final run.
+
+    That is fifty times as long, and little of the promise is left at its end.
+    """
+    found = decide(ON_A_GPU, count=1, cost_s=2.3, left_s=122, token_s=1 / 250_000)
+    assert not found.search_on
+    assert expected_gain(ON_A_GPU, 1) > 1.5 * found.final_gain
+    short = decide(ON_A_GPU, count=1, cost_s=2.3, left_s=4.6, token_s=1 / 250_000)
+    assert short.search_gain > 3 * found.search_gain
+
+
+def test_what_is_far_ahead_may_be_more_than_a_curve_shows() -> None:
+    """The time of the final run counts as if the exponent might be half of the fitted one."""
+    found = decide(ON_A_GPU, count=1, cost_s=2.3, left_s=122, token_s=1 / 250_000)
+    fitted = trend([(n, statistics.fmean(c[k][1] for c in ON_A_GPU[:8]))
+                    for k, n in enumerate((65_536, 196_608, 589_824))])  # fmt: skip
+    ends = [589_824 + seconds * 250_000 for seconds in (119.7, 122)]
+    assert found.final_gain > 1.5 * (fitted.at(ends[0]) - fitted.at(ends[1]))
+
+
 def test_recipes_alike_on_steep_curves_are_not() -> None:
     """Training for longer is worth more, and the reason says by how much."""
     found = decide(ALIKE, count=6, cost_s=60, left_s=600, token_s=0.01)

@@ -108,17 +108,18 @@ class Sized(NoView):
 
 @pytest.fixture(scope="module")
 def sized(tmp_path_factory: pytest.TempPathFactory) -> Sized:
-    """A job with a trial that diverged, seen in all sizes."""
+    """A job of many trials with one that diverged, seen in all sizes."""
     simulation = Simulation(tmp_path_factory.mktemp("sized") / "run", budget_s=5400)
     simulation.kind = Chatty
-    view = Sized(every=23)
+    simulation.changes = {"bracket": 14}
+    view = Sized(every=11)
     simulation.view = view  # type: ignore[assignment]
 
     def diverge(point: str, trial: str) -> None:
         if (point, trial) == ("train", "3"):
             raise Diverged("[/bold] [red]a loss\nis no number")
 
-    simulation.run(fail=diverge, tokens_per_s=50_000.0)
+    simulation.run(fail=diverge, tokens_per_s=50_000.0, search_items=12)
     return view
 
 

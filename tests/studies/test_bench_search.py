@@ -375,6 +375,19 @@ def test_a_clear_gap_is_significant_and_noise_is_not() -> None:
     assert compare.pairs(scores(0.0), "5", "a")["b"]["verdict"] == "equal"
 
 
+def test_a_few_large_gains_do_not_make_a_method_better_that_is_mostly_behind() -> None:
+    """The test of ranks finds it behind, the mean ahead: neither is called better."""
+    made: Any = {"a": {}, "b": {}}
+    for k in range(20):
+        ahead = 3.0 if k == 0 else -0.01 - k / 1000
+        made["a"][f"p{k}"], made["b"][f"p{k}"] = {"5": {"0": ahead}}, {"5": {"0": 0.0}}
+    found = compare.pairs(made, "5", "a")["b"]
+    assert found["difference"] > 0
+    assert (found["better"], found["worse"]) == (1, 19)
+    assert found["p_problems"] < compare.LEVEL
+    assert found["verdict"] == "mixed"
+
+
 def test_only_what_both_methods_searched_is_compared() -> None:
     """A problem or seed that one of them lacks says nothing of the difference."""
     made = scores(0.05)
