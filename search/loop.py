@@ -11,7 +11,7 @@ from search.errors import Diverged, OutOfMemory, WorkerFailed
 from search.final import WARMUP_STEPS, final_run
 from search.finalists import pick_winner
 from search.forecast import KNOWN
-from search.load import load, score_base
+from search.load import load, relearn, score_base
 from search.planner import Plan, costs_of, make_plan
 from search.proposals import propose
 from search.pruning import judge
@@ -99,6 +99,8 @@ def probe(job: Job) -> None:
             start_trial(job, 0)
         record = job.store.records()[number]
         if record.train_s:
+            if not job.forecast.measured:
+                relearn(job, record)  # the process broke before the timed steps
             return
         if record.finished:
             continue  # it cannot be trained

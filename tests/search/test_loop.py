@@ -450,6 +450,26 @@ def test_slow_first_steps_of_a_process_do_not_shorten_the_plan(tmp_path: Path) -
     assert plans[0]["bracket"] == plans[1]["bracket"]
 
 
+def test_a_probe_that_breaks_half_way_tells_the_speed_all_the_same(tmp_path: Path) -> None:
+    """A new process after the first steps: the plan is made with what they took."""
+    plans = []
+    for name in ("whole", "broken"):
+        simulation = Simulation(tmp_path / name, budget_s=7200)
+        simulation.changes = {"first_rung_tokens": 8192}
+        begun = 0
+
+        def crash(point: str, trial: str, broken: bool = name == "broken") -> None:
+            nonlocal begun
+            begun += (point, trial) == ("train", "0")
+            if broken and begun == 2:
+                begun += 1
+                raise WorkerFailed("killed")
+
+        simulation.run(fail=crash)
+        plans.append(simulation.store().noted("plan"))
+    assert plans[0]["rungs"] == plans[1]["rungs"]
+
+
 @pytest.mark.parametrize("budget_s", [1800.0, 3600.0, 7200.0, 20000.0, 200000.0])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_no_budget_is_overshot_and_little_is_left(
